@@ -1,0 +1,302 @@
+//! Bodies of the admin API, as the server writes them and the command line reads them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{TenantId, Verdict, WorkerName};
+
+/// What an operator asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Have workers running; also takes them out of FATAL.
+    Start,
+    /// Have no workers running, until somebody starts them again; survives a restart of the supervisor.
+    Stop,
+    /// Replace the running processes.
+    Restart,
+}
+
+/// `POST /api/v1/admin/workers/control` and `/action`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRequest {
+    /// What to do.
+    pub action: Action,
+}
+
+/// `POST /api/v1/admin/workers/tenant/control`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantActionRequest {
+    /// What to do.
+    pub action: Action,
+    /// With whose workers.
+    pub tenant_id: TenantId,
+}
+
+/// The answer to an action: it is accepted, not yet done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionAccepted {
+    /// Always true; a refusal is a problem body.
+    pub accepted: bool,
+    /// What will be done.
+    pub action: Action,
+    /// How many workers it concerns.
+    pub workers: usize,
+    /// Path of the status that shows how it goes.
+    pub watch: String,
+}
+
+/// The eight states of a worker; the words of supervisord and three more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum WorkerState {
+    /// No process, and none is wanted.
+    Stopped,
+    /// A process is being started and has not said that it is ready.
+    Starting,
+    /// A process is ready.
+    Running,
+    /// A process was asked to leave.
+    Stopping,
+    /// No process; the next start waits for its delay to pass.
+    Backoff,
+    /// No process, on purpose: there is no work.
+    Idle,
+    /// No process: something that it depends on is not available.
+    Waiting,
+    /// No process: given up after too many failures.
+    Fatal,
+}
+
+impl WorkerState {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Stopped,
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Backoff,
+        Self::Idle,
+        Self::Waiting,
+        Self::Fatal,
+    ];
+
+    /// The word, in capitals.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "STOPPED",
+            Self::Starting => "STARTING",
+            Self::Running => "RUNNING",
+            Self::Stopping => "STOPPING",
+            Self::Backoff => "BACKOFF",
+            Self::Idle => "IDLE",
+            Self::Waiting => "WAITING",
+            Self::Fatal => "FATAL",
+        }
+    }
+}
+
+/// How the last process of a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastExit {
+    /// In one word.
+    pub verdict: Verdict,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// In a sentence, where there is more to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// One worker. Process figures are the operating system's, `null` where there is no process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Such as `transform-7-1`.
+    pub name: WorkerName,
+    /// Its queue.
+    pub queue: String,
+    /// Where it stands.
+    pub state: WorkerState,
+    /// Why it stands there, for a person.
+    pub reason: String,
+    /// The process.
+    pub pid: Option<i32>,
+    /// Which of the slot's processes this is.
+    pub incarnation: u64,
+    /// When the process started, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// For how many seconds it has been running.
+    pub uptime_seconds: Option<u64>,
+    /// Resident memory in bytes.
+    pub resident_memory_bytes: Option<u64>,
+    /// Processor time used, in seconds.
+    pub cpu_seconds: Option<f64>,
+    /// How many seconds ago memory and processor time were read.
+    pub sample_age_seconds: Option<u64>,
+    /// Starts after the first one since the supervisor first saw this worker.
+    pub restarts: u64,
+    /// How the process before this one ended.
+    pub last_exit: Option<LastExit>,
+    /// What the worker says of its messages.
+    pub messages: Option<MessageCounts>,
+}
+
+/// What a worker reports of its messages since its process started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageCounts {
+    /// What it is doing: `starting idle transforming committing holding paused draining`.
+    pub phase: String,
+    /// Delivered and not settled.
+    pub in_flight: u32,
+    /// Done.
+    pub done: u64,
+    /// Dead-lettered.
+    pub dead_lettered: u64,
+    /// Held for another try.
+    pub retried: u64,
+}
+
+/// A queue as the broker reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Its name.
+    pub name: String,
+    /// Messages ready for delivery.
+    pub messages_ready: u32,
+    /// Consumers attached.
+    pub consumers: u32,
+    /// How many seconds ago this was read.
+    pub sample_age_seconds: u64,
+}
+
+/// One tenant: `GET /api/v1/admin/workers/tenant/{tenant_id}/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TenantStatus {
+    /// Which one.
+    pub tenant_id: TenantId,
+    /// Whether at least one of its workers is RUNNING.
+    pub running: bool,
+    /// `up` or `down`: what was asked for.
+    pub desired: String,
+    /// Its workers.
+    pub workers: Vec<WorkerStatus>,
+    /// Its queues, where a broker is configured and has been asked.
+    pub queues: Vec<QueueStatus>,
+}
+
+/// Everybody: `GET /api/v1/admin/workers/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FleetStatus {
+    /// Whether at least one worker is RUNNING.
+    pub running: bool,
+    /// How many workers are in each state.
+    pub states: BTreeMap<WorkerState, usize>,
+    /// By tenant id.
+    pub tenants: BTreeMap<TenantId, TenantStatus>,
+    /// What the supervisor itself has to say.
+    pub supervisor: SupervisorStatus,
+}
+
+/// The supervisor's own condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupervisorStatus {
+    /// Its version.
+    pub version: String,
+    /// Its pid.
+    pub pid: u32,
+    /// When it started, RFC 3339 in UTC.
+    pub started_at: String,
+    /// The keeper's pid, while it answers.
+    pub keeper_pid: Option<i32>,
+    /// Every part with its condition, such as `"broker": {"ok": true, "detail": "connected"}`.
+    pub parts: BTreeMap<String, PartStatus>,
+}
+
+/// One part that the supervisor depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartStatus {
+    /// Whether it works.
+    pub ok: bool,
+    /// What is going on, for a person.
+    pub detail: String,
+}
+
+/// The roles of an API caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything, for every tenant.
+    Admin,
+    /// Reads and controls its own tenant.
+    Operator,
+    /// Reads its own tenant.
+    Viewer,
+}
+
+/// `POST /api/v1/admin/tokens`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// A name for people.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// For which tenant; absent for an admin, required for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<TenantId>,
+}
+
+/// The answer to it: the only time the token itself is shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CreatedToken {
+    /// The bearer token.
+    pub token: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub description: TokenDescription,
+}
+
+/// An API token without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDescription {
+    /// Names the token when it is revoked.
+    pub id: String,
+    /// A name for people.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// For which tenant; `None` is every tenant.
+    pub tenant_id: Option<TenantId>,
+    /// When it was made, RFC 3339 in UTC.
+    pub created_at: String,
+}
+
+/// The tenants as the supervisor knows them: `GET /api/v1/admin/tenants`, and the answer to `POST …/tenants/confirm`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantList {
+    /// Those that have workers.
+    pub tenants: Vec<TenantId>,
+    /// Where they come from: `configuration`, `database` or `last known`.
+    pub source: String,
+    /// A reading that was refused because more than half of the tenants were missing from it.
+    pub refused: Option<Vec<TenantId>>,
+}
+
+/// An error, RFC 9457 (`application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Always `about:blank`; [`Problem::code`] is the stable name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// A stable name for programs, such as `tenant_unknown`.
+    pub code: String,
+    /// What went wrong and what to do, for a person.
+    pub detail: String,
+}

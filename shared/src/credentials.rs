@@ -1,0 +1,141 @@
+//! How a worker gets its secrets: never from its arguments, and from the environment only when somebody starts it by hand.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{environment::CREDENTIALS_FD, inherited_fd};
+
+/// Where a worker connects to, each with the secrets inside the URL.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// `amqp://user:password@host:port/vhost`
+    pub amqp_url: SecretString,
+    /// `postgres://user:password@host:port/database`
+    pub database_url: SecretString,
+}
+
+/// The form in the memory file. Not public, so that nobody serialises secrets by accident.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    amqp_url: String,
+    database_url: String,
+}
+
+/// The credentials could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// None of the three sources has it.
+    #[error("no {name}: set ${variable}, or put a file {name} into $CREDENTIALS_DIRECTORY")]
+    Missing {
+        /// Which of the two.
+        name: &'static str,
+        /// The environment variable that would hold it.
+        variable: &'static str,
+    },
+    /// A file that should hold a secret cannot be read.
+    #[error("cannot read the secret in {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The descriptor left by the supervisor does not hold what it should. The cause is not kept: it could quote a secret.
+    #[error("the credentials handed over by the supervisor (${CREDENTIALS_FD}) cannot be read")]
+    BadHandover,
+}
+
+impl Credentials {
+    /// From the descriptor left by the supervisor, else file by file from `$CREDENTIALS_DIRECTORY`, else from `$AMQP_URL` and
+    /// `$DATABASE_URL`.
+    pub fn load() -> Result<Self, CredentialsError> {
+        if env::var_os(CREDENTIALS_FD).is_some() {
+            let fd = inherited_fd::take(CREDENTIALS_FD).ok_or(CredentialsError::BadHandover)?;
+            let mut text = String::new();
+            let mut file = fs::File::from(fd);
+            io::Seek::rewind(&mut file).map_err(|_| CredentialsError::BadHandover)?;
+            file.read_to_string(&mut text).map_err(|_| CredentialsError::BadHandover)?;
+            return Self::from_handover(&text);
+        }
+        let directory = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Ok(Self {
+            amqp_url: find("amqp_url", "AMQP_URL", directory.as_deref())?,
+            database_url: find("database_url", "DATABASE_URL", directory.as_deref())?,
+        })
+    }
+
+    /// The database's alone, for a run that needs no broker.
+    pub fn load_database_url() -> Result<SecretString, CredentialsError> {
+        let directory = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        find("database_url", "DATABASE_URL", directory.as_deref())
+    }
+
+    /// What the supervisor writes into the memory file.
+    pub fn to_handover(&self) -> SecretString {
+        let wire = Wire {
+            amqp_url: self.amqp_url.expose_secret().to_owned(),
+            database_url: self.database_url.expose_secret().to_owned(),
+        };
+        serde_json::to_string(&wire).unwrap_or_default().into()
+    }
+
+    fn from_handover(text: &str) -> Result<Self, CredentialsError> {
+        let wire: Wire = serde_json::from_str(text).map_err(|_| CredentialsError::BadHandover)?;
+        Ok(Self { amqp_url: wire.amqp_url.into(), database_url: wire.database_url.into() })
+    }
+}
+
+/// A secret from a file, without the line end that editors leave behind.
+pub fn read_secret_file(path: &Path) -> Result<SecretString, CredentialsError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| CredentialsError::Unreadable { path: path.to_owned(), source })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned().into())
+}
+
+fn find(
+    name: &'static str,
+    variable: &'static str,
+    directory: Option<&Path>,
+) -> Result<SecretString, CredentialsError> {
+    if let Some(path) = directory.map(|directory| directory.join(name)).filter(|path| path.exists()) {
+        return read_secret_file(&path);
+    }
+    match env::var(variable) {
+        Ok(value) if !value.is_empty() => Ok(value.into()),
+        _ => Err(CredentialsError::Missing { name, variable }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
+        let given =
+            Credentials { amqp_url: "amqp://a:b@h/".to_owned().into(), database_url: "postgres://p".to_owned().into() };
+        let taken = Credentials::from_handover(given.to_handover().expose_secret()).unwrap();
+        assert_eq!(taken.amqp_url.expose_secret(), "amqp://a:b@h/");
+        assert_eq!(taken.database_url.expose_secret(), "postgres://p");
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_secret() {
+        let given =
+            Credentials { amqp_url: "amqp://a:hunter2@h/".to_owned().into(), database_url: "x".to_owned().into() };
+        assert!(!format!("{given:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_file_that_cannot_be_read_is_named() {
+        let error = read_secret_file(Path::new("/nonexistent/secret")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/secret"));
+    }
+}
