@@ -5,5 +5,6 @@
 
 pub mod clock;
 pub mod keeper;
+pub mod lifecycle;
 pub mod runtime;
 pub mod settings;
