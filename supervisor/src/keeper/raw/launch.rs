@@ -27,6 +27,11 @@ use nix::{
 const STACK_BYTES: usize = 64 * 1024;
 /// The first number at which kept descriptors arrive; the numbers before it are the standard streams.
 const FIRST_KEPT: RawFd = 3;
+/// The kernel's `struct sigaction` (handler, flags, perhaps a restorer, mask) and `sigset_t` on 64-bit machines.
+const KERNEL_SIGACTION_WORDS: usize = 4;
+const KERNEL_SIGSET_BYTES: usize = 8;
+/// All zeroes are the default disposition without flags and mask.
+const SIG_DFL: u64 = 0;
 /// Highest signal number of Linux.
 const LAST_SIGNAL: c_int = 64;
 
@@ -188,11 +193,11 @@ unsafe fn become_the_program(context: &Context) -> Result<Infallible, Step> {
         }
         libc::umask(0o077);
         check(libc::setsid(), Step::Session)?;
-        let mut default: libc::sigaction = mem::zeroed();
-        default.sa_sigaction = libc::SIG_DFL;
+        // By the system call, because the C library refuses to touch the two signals that it uses itself, and they are inherited
+        // like all others. Those that cannot be changed answer with an error.
+        let (default, nowhere) = ([SIG_DFL; KERNEL_SIGACTION_WORDS], ptr::null_mut::<u64>());
         for signal in 1..=LAST_SIGNAL {
-            // Those that cannot be changed answer with an error.
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nowhere, KERNEL_SIGSET_BYTES);
         }
         let mut nothing: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut nothing);

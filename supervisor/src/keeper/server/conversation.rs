@@ -122,7 +122,7 @@ impl Server {
         }
         match request {
             Request::Hello { .. } => {}
-            Request::Spawn { worker, incarnation } => self.spawn(worker, incarnation, fd),
+            Request::Spawn { worker, incarnation } => self.spawn(worker, incarnation, fd.as_ref()),
             Request::Signal { worker, incarnation, signal, scope } => self.signal(&worker, incarnation, signal, scope),
             Request::Noted { worker, incarnation } => self.table.noted(worker, incarnation),
             Request::Reload => self.reload(),
@@ -148,14 +148,14 @@ impl Server {
         tracing::info!(brain = peer.pid.as_raw(), processes = self.table.len(), "supervisor connected");
     }
 
-    fn spawn(&mut self, worker: WorkerName, incarnation: u64, credentials: Option<OwnedFd>) {
+    fn spawn(&mut self, worker: WorkerName, incarnation: u64, credentials: Option<&OwnedFd>) {
         let outcome = if self.stopping.is_some() {
             Err(failed("start a process: the keeper is stopping".to_owned(), Errno::ESHUTDOWN))
         } else if let Some((_, process)) = self.table.of_worker(&worker) {
             let holder = format!("process {} of incarnation {}", process.pid, process.incarnation);
             Err(SpawnFailure::LeaseHeld { holder })
         } else {
-            self.parts.spawner.spawn(&worker, incarnation, credentials.as_ref().map(AsFd::as_fd))
+            self.parts.spawner.spawn(&worker, incarnation, credentials.map(AsFd::as_fd))
         };
         let spawned = match outcome {
             Ok(spawned) => spawned,
