@@ -1,5 +1,6 @@
 //! Drives the fleet: one task owns it, everybody else sends orders and reads the published view.
 
+pub mod brain;
 pub mod handle;
 pub mod view;
 
