@@ -202,6 +202,7 @@ impl Fleet {
             if *state == State::Queued {
                 assert!(self.turns.contains(name), "{name} is queued and will never have a turn");
                 assert!(self.keeper_up, "{name} is queued without a keeper");
+                assert!(!slot.is_blocked(), "{name} is queued although something is missing");
             }
             if matches!(state, State::Queued | State::Backoff { .. } | State::Waiting { .. } | State::Fatal { .. }) {
                 let wanted = slot.wanted();

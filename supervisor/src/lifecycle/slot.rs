@@ -100,12 +100,20 @@ impl Slot {
         matches!((&self.state, self.wanted), (State::Stopped, Wanted::Gone(_)))
     }
 
+    #[cfg(test)]
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
     // ---- what is wanted -------------------------------------------------------------------------------------------
 
     pub(super) fn want(&mut self, timing: Timing, blocked: Option<String>, context: &mut Context<'_>) {
         self.timing = timing;
-        self.blocked = blocked;
         self.wanted = Wanted::Up;
+        match blocked {
+            Some(on) => self.block(on),
+            None => self.unblock(context),
+        }
         match self.state {
             State::Stopped | State::Idle { .. } => self.start(context),
             // Those on their way stay on it; a process that is leaving is followed by a new one.
