@@ -388,7 +388,7 @@ impl Slot {
             SpawnTrouble::LeaseHeld { .. } => self.settle(context),
             SpawnTrouble::Failed { detail } => {
                 self.bury(Verdict::SpawnFailed, Some(detail), context);
-                self.after_failure(None, context);
+                self.after_failure(context);
             }
         }
     }
@@ -422,19 +422,18 @@ impl Slot {
             return;
         }
         match self.state {
-            State::Stopping { cause, started_at, .. } => {
+            State::Stopping { cause, .. } => {
                 self.bury(exit::verdict(exit, Some(cause)), None, context);
                 match cause {
-                    StopCause::NeverReady | StopCause::Hung => {
-                        self.after_failure(Some(context.now.since(started_at)), context);
-                    }
+                    StopCause::NeverReady | StopCause::Hung => self.after_failure(context),
                     StopCause::Operator | StopCause::Changed | StopCause::ScaleDown | StopCause::Recycle => {
                         self.settle(context);
                     }
                 }
             }
-            State::Running { since, .. } => self.left_by_itself(exit, Some(context.now.since(since)), context),
-            State::Starting { .. } | State::Spawning { .. } => self.left_by_itself(exit, None, context),
+            State::Running { .. } | State::Starting { .. } | State::Spawning { .. } => {
+                self.left_by_itself(exit, context)
+            }
             // They have no process, so no incarnation is theirs.
             State::Stopped
             | State::Queued
@@ -492,7 +491,8 @@ impl Slot {
         let Some((incarnation, pid, started_at)) = self.state.process() else { return };
         // The cause is on record before the signal is sent: whatever happens next, it was no crash.
         let kill_at = context.now + self.timing.grace;
-        self.state = State::Stopping { incarnation, pid, started_at, cause, kill_at, killed: false };
+        let ran = self.state.ready_for(context.now);
+        self.state = State::Stopping { incarnation, pid, started_at, ran, cause, kill_at, killed: false };
         let worker = self.name.clone();
         context.effects.push(Effect::Stop { worker, incarnation, signal: StopSignal::Term });
     }
@@ -516,15 +516,12 @@ impl Slot {
         }
     }
 
-    fn left_by_itself(&mut self, exit: Exit, ran: Option<Duration>, context: &mut Context<'_>) {
+    fn left_by_itself(&mut self, exit: Exit, context: &mut Context<'_>) {
         let verdict = exit::verdict(exit, None);
         self.bury(verdict.clone(), None, context);
         if self.wanted != Wanted::Up {
             self.settle(context);
         } else if verdict == Verdict::Dependency {
-            if ran.is_some_and(|ran| ran >= context.policy.reset_after) {
-                self.waits = 0;
-            }
             // From half the delay on, so that it never becomes a loop without pause.
             let wait = exponential(DEPENDENCY_WAIT.0, DEPENDENCY_WAIT.1, self.waits);
             let wait = wait.mul_f64(0.5 + self.draw(context) / 2.0);
@@ -533,13 +530,13 @@ impl Slot {
         } else if verdict == Verdict::Exit(exit_code::CONFIGURATION) {
             self.give_up(context);
         } else {
-            self.after_failure(ran, context);
+            self.after_failure(context);
         }
     }
 
-    fn after_failure(&mut self, ran: Option<Duration>, context: &mut Context<'_>) {
+    fn after_failure(&mut self, context: &mut Context<'_>) {
         let draw = self.draw(context);
-        let decision = self.failures.record(context.policy, context.now, ran, draw);
+        let decision = self.failures.record(context.policy, context.now, draw);
         match (self.wanted, decision) {
             (Wanted::Up, Decision::Now) => self.start(context),
             (Wanted::Up, Decision::After { delay, attempt }) => {
@@ -554,7 +551,12 @@ impl Slot {
         self.state = State::Fatal { since: context.now, retry_at: context.now + context.policy.fatal_retry };
     }
 
+    /// Its process has ended; the state is still the one in which it did.
     fn bury(&mut self, verdict: Verdict, detail: Option<String>, context: &mut Context<'_>) {
+        if self.state.ready_for(context.now).is_some_and(|ran| ran >= context.policy.reset_after) {
+            self.failures.forget();
+            self.waits = 0;
+        }
         if self.tally.len() == TALLY {
             self.tally.pop_front();
         }

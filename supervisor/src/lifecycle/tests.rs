@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use etl_shared::{Verdict, WorkerName, api::WorkerState};
 
-use super::{Effect, Event, Exit, Fleet, Found, RestartPolicy, SpawnTrouble, State, StopCause, StopSignal, Timing, Why};
+use super::{
+    Effect, Event, Exit, Fleet, Found, RestartPolicy, SpawnTrouble, State, StopCause, StopSignal, Timing, Why,
+};
 use crate::clock::BootTime;
 
 mod adopted;
