@@ -108,14 +108,20 @@ impl Slot {
     // ---- what is wanted -------------------------------------------------------------------------------------------
 
     pub(super) fn want(&mut self, timing: Timing, blocked: Option<String>, context: &mut Context<'_>) {
+        let adopted = self.wanted == Wanted::Undecided;
         self.timing = timing;
         self.wanted = Wanted::Up;
         match blocked {
             Some(on) => self.block(on),
             None => self.unblock(context),
         }
-        match self.state {
+        match &mut self.state {
             State::Stopped | State::Idle { .. } => self.start(context),
+            // It was found before anybody could know that it never says so.
+            &mut State::Starting { incarnation, pid, started_at, .. } if timing.ready_on_exec => {
+                self.state = State::Running { incarnation, pid, started_at, since: started_at };
+            }
+            State::Starting { ready_by, .. } if adopted => *ready_by = context.now + timing.start_timeout,
             // Those on their way stay on it; a process that is leaving is followed by a new one.
             State::Queued
             | State::Spawning { .. }
@@ -451,6 +457,10 @@ impl Slot {
             return;
         }
         match &mut self.state {
+            // How long it may take is not known before somebody wants it.
+            State::Starting { ready_by, .. } if *ready_by <= context.now && self.wanted == Wanted::Undecided => {
+                *ready_by = context.now + self.timing.start_timeout;
+            }
             State::Starting { ready_by, .. } if *ready_by <= context.now => self.stop(StopCause::NeverReady, context),
             State::Starting { place_until, .. } => *place_until = None,
             State::Stopping { .. } => self.kill(context),
