@@ -100,7 +100,11 @@ impl Fleet {
                 self.with(&worker, now, out, |slot, context| slot.ready(incarnation, context));
             }
             Event::Exited { worker, incarnation, exit } => {
-                self.add_undecided(&worker);
+                // Before it is up, a keeper tells of exits that no supervisor has seen; from then on an exit of an unknown
+                // worker is late news of one that is gone.
+                if !self.keeper_up {
+                    self.add_undecided(&worker);
+                }
                 self.with(&worker, now, out, |slot, context| slot.exited(incarnation, exit, context));
             }
             Event::KeeperUp => {
