@@ -48,7 +48,8 @@ pub struct Slot {
     incarnation: u64,
     starts: u64,
     draws: u64,
-    waits: u32,
+    dependency_waits: u32,
+    lease_waits: u32,
     failures: Failures,
     tally: VecDeque<Death>,
 }
@@ -64,7 +65,8 @@ impl Slot {
             incarnation: 0,
             starts: 0,
             draws: 0,
-            waits: 0,
+            dependency_waits: 0,
+            lease_waits: 0,
             failures: Failures::default(),
             tally: VecDeque::new(),
         }
@@ -151,7 +153,8 @@ impl Slot {
 
     pub(super) fn revive(&mut self, context: &mut Context<'_>) {
         self.failures.forget();
-        self.waits = 0;
+        self.dependency_waits = 0;
+        self.lease_waits = 0;
         match &self.state {
             State::Backoff { .. }
             | State::Fatal { .. }
@@ -363,6 +366,7 @@ impl Slot {
             | State::Waiting { .. }
             | State::Fatal { .. } => return,
         };
+        self.lease_waits = 0;
         self.state = if self.timing.ready_on_exec {
             State::Running { incarnation, pid, started_at, since: context.now }
         } else {
@@ -387,8 +391,8 @@ impl Slot {
         }
         match trouble {
             SpawnTrouble::LeaseHeld { holder } if self.wanted == Wanted::Up => {
-                let wait = exponential(LEASE_WAIT.0, LEASE_WAIT.1, self.waits);
-                self.waits = self.waits.saturating_add(1);
+                let wait = exponential(LEASE_WAIT.0, LEASE_WAIT.1, self.lease_waits);
+                self.lease_waits = self.lease_waits.saturating_add(1);
                 self.state = State::Waiting { on: Dependency::Lease(holder), retry_at: Some(context.now + wait) };
             }
             SpawnTrouble::LeaseHeld { .. } => self.settle(context),
@@ -533,9 +537,9 @@ impl Slot {
             self.settle(context);
         } else if verdict == Verdict::Dependency {
             // From half the delay on, so that it never becomes a loop without pause.
-            let wait = exponential(DEPENDENCY_WAIT.0, DEPENDENCY_WAIT.1, self.waits);
+            let wait = exponential(DEPENDENCY_WAIT.0, DEPENDENCY_WAIT.1, self.dependency_waits);
             let wait = wait.mul_f64(0.5 + self.draw(context) / 2.0);
-            self.waits = self.waits.saturating_add(1);
+            self.dependency_waits = self.dependency_waits.saturating_add(1);
             self.state = State::Waiting { on: Dependency::Named, retry_at: Some(context.now + wait) };
         } else if verdict == Verdict::Exit(exit_code::CONFIGURATION) {
             self.give_up(context);
@@ -565,7 +569,7 @@ impl Slot {
     fn bury(&mut self, verdict: Verdict, detail: Option<String>, context: &mut Context<'_>) {
         if self.state.ready_for(context.now).is_some_and(|ran| ran >= context.policy.reset_after) {
             self.failures.forget();
-            self.waits = 0;
+            self.dependency_waits = 0;
         }
         if self.tally.len() == TALLY {
             self.tally.pop_front();

@@ -34,3 +34,28 @@ fn a_worker_that_is_wanted_again_with_nothing_missing_starts() {
     assert_eq!(*waits_for(&scene), Dependency::Provision("its credentials".to_owned()));
     assert_eq!(orders(&wanted_but_without(&mut scene, None)), ["spawn transform-1-1"]);
 }
+
+fn lease_is_held(scene: &mut Scene) -> Duration {
+    scene.spawn_fails(&one(), SpawnTrouble::LeaseHeld { holder: "pid 77".to_owned() });
+    until_it_is_tried(scene)
+}
+
+/// How long it waits for now; then it is tried.
+fn until_it_is_tried(scene: &mut Scene) -> Duration {
+    let wait = scene.fleet.next_deadline().expect("a wait that ends").since(scene.now);
+    assert_eq!(scene.shown(&one()), WorkerState::Waiting);
+    assert_eq!(orders(&scene.pass(wait)), ["spawn transform-1-1"]);
+    wait
+}
+
+#[test]
+fn a_lease_that_was_held_for_long_does_not_make_later_waits_longer() {
+    let mut scene = Scene::new();
+    scene.want(&one());
+    let waits: Vec<u128> = (0..8).map(|_| lease_is_held(&mut scene).as_millis()).collect();
+    assert_eq!(waits, [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    scene.spawned(&one());
+    scene.exits(&one(), Exit::Code(69));
+    assert!(until_it_is_tried(&mut scene) <= seconds(5), "its first wait for a dependency");
+    assert_eq!(lease_is_held(&mut scene), Duration::from_millis(200));
+}
