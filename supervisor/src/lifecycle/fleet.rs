@@ -20,7 +20,7 @@ pub struct Fleet {
     seed: u64,
     keeper_up: bool,
     slots: BTreeMap<WorkerName, Slot>,
-    /// Workers in the order in which they came to be queued; those no longer queued are passed over.
+    /// The queued workers, each once, in the order in which they came to be queued.
     turns: VecDeque<WorkerName>,
     /// How many workers are starting.
     places_taken: usize,
@@ -175,8 +175,14 @@ impl Fleet {
         }
         self.places_taken += usize::from(after.holds_place());
         self.places_taken -= usize::from(before.holds_place());
-        if *after == State::Queued && before != State::Queued {
-            self.turns.push_back(worker.clone());
+        match (before == State::Queued, *after == State::Queued) {
+            (false, true) => self.turns.push_back(worker.clone()),
+            (true, false) => {
+                if let Some(turn) = self.turns.iter().position(|queued| queued == worker) {
+                    self.turns.remove(turn);
+                }
+            }
+            (true, true) | (false, false) => {}
         }
         if slot.is_done() {
             self.slots.remove(worker);
@@ -186,10 +192,8 @@ impl Fleet {
 
     fn give_turns(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
         while self.places_taken < self.policy.max_concurrent_starts.max(1) {
-            let Some(worker) = self.turns.pop_front() else { return };
-            if self.slots.get(&worker).is_some_and(|slot| *slot.state() == State::Queued) {
-                self.with(&worker, now, effects, Slot::spawn);
-            }
+            let Some(worker) = self.turns.front().cloned() else { return };
+            self.with(&worker, now, effects, Slot::spawn);
         }
     }
 
@@ -201,10 +205,12 @@ impl Fleet {
         let deadlines: BTreeSet<_> =
             self.slots.iter().filter_map(|(name, slot)| Some((slot.state().deadline()?, name.clone()))).collect();
         assert_eq!(deadlines, self.deadlines, "deadlines are out of step");
+        let queued = self.slots.iter().filter(|(_, slot)| *slot.state() == State::Queued).map(|(name, _)| name);
+        assert_eq!(self.turns.len(), queued.clone().count(), "a worker has more than one turn");
+        assert!(queued.eq(self.turns.iter().collect::<BTreeSet<_>>()), "turns are out of step: {:?}", self.turns);
         for (name, slot) in &self.slots {
             let state = slot.state();
             if *state == State::Queued {
-                assert!(self.turns.contains(name), "{name} is queued and will never have a turn");
                 assert!(self.keeper_up, "{name} is queued without a keeper");
                 assert!(!slot.is_blocked(), "{name} is queued although something is missing");
             }
