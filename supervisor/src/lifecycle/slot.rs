@@ -482,7 +482,9 @@ impl Slot {
 
     /// Its turn has come.
     pub(super) fn spawn(&mut self, context: &mut Context<'_>) {
-        self.incarnation += 1;
+        // Greater than every earlier one, those included of which nothing is known here: of the worker before it was
+        // removed and came back, and of a supervisor before this one.
+        self.incarnation = (self.incarnation + 1).max(context.now.0 / 1000);
         self.starts += 1;
         self.state = State::Spawning { incarnation: self.incarnation, replace: None };
         context.effects.push(Effect::Spawn { worker: self.name.clone(), incarnation: self.incarnation });

@@ -25,3 +25,14 @@ fn a_worker_that_is_stopped_and_started_again_goes_to_the_end_of_the_queue() {
     scene.want(&one());
     assert_eq!(orders(&scene.exits(&name("other-1-1"), Exit::Code(69))), ["spawn transform-2-1"]);
 }
+
+#[test]
+fn a_worker_that_was_removed_and_comes_back_never_reuses_an_incarnation() {
+    let mut scene = Scene::running();
+    let before = scene.incarnation(&one());
+    scene.tell(Event::Remove { worker: one(), why: Why::NotListed });
+    scene.exits(&one(), Exit::Code(0));
+    scene.now = scene.now + Duration::from_millis(1);
+    scene.want(&one());
+    assert!(scene.incarnation(&one()) > before);
+}
