@@ -71,6 +71,7 @@ impl Fleet {
                 self.with(&worker, now, out, |slot, context| slot.want(timing, blocked, context));
             }
             Event::Unwant { worker, why } => {
+                self.add_undecided(&worker);
                 self.with(&worker, now, out, |slot, context| slot.unwant(Wanted::Down(why), context));
             }
             Event::Remove { worker, why } => {
@@ -129,7 +130,7 @@ impl Fleet {
         effects
     }
 
-    /// A worker that the keeper knows and nobody has asked for yet. Its real timing comes with [`Event::Want`].
+    /// A worker of which only its name is known. Its real timing comes with [`Event::Want`].
     fn add_undecided(&mut self, worker: &WorkerName) {
         let timing = Timing {
             start_timeout: std::time::Duration::from_mins(1),
