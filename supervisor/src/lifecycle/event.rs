@@ -46,7 +46,7 @@ pub enum Event {
         /// What it cannot do without and is not there yet, in words for a person.
         blocked: Option<String>,
     },
-    /// The worker should not run, but stays known.
+    /// The worker should not run, but is known. Adds it where it is new.
     Unwant {
         /// Which worker.
         worker: WorkerName,

@@ -20,7 +20,7 @@ pub struct Fleet {
     seed: u64,
     keeper_up: bool,
     slots: BTreeMap<WorkerName, Slot>,
-    /// Workers in the order in which they came to be queued; those no longer queued are passed over.
+    /// The queued workers, each once, in the order in which they came to be queued.
     turns: VecDeque<WorkerName>,
     /// How many workers are starting.
     places_taken: usize,
@@ -71,6 +71,7 @@ impl Fleet {
                 self.with(&worker, now, out, |slot, context| slot.want(timing, blocked, context));
             }
             Event::Unwant { worker, why } => {
+                self.add_undecided(&worker);
                 self.with(&worker, now, out, |slot, context| slot.unwant(Wanted::Down(why), context));
             }
             Event::Remove { worker, why } => {
@@ -100,7 +101,11 @@ impl Fleet {
                 self.with(&worker, now, out, |slot, context| slot.ready(incarnation, context));
             }
             Event::Exited { worker, incarnation, exit } => {
-                self.add_undecided(&worker);
+                // Before it is up, a keeper tells of exits that no supervisor has seen; from then on an exit of an unknown
+                // worker is late news of one that is gone.
+                if !self.keeper_up {
+                    self.add_undecided(&worker);
+                }
                 self.with(&worker, now, out, |slot, context| slot.exited(incarnation, exit, context));
             }
             Event::KeeperUp => {
@@ -125,7 +130,7 @@ impl Fleet {
         effects
     }
 
-    /// A worker that the keeper knows and nobody has asked for yet. Its real timing comes with [`Event::Want`].
+    /// A worker of which only its name is known. Its real timing comes with [`Event::Want`].
     fn add_undecided(&mut self, worker: &WorkerName) {
         let timing = Timing {
             start_timeout: std::time::Duration::from_mins(1),
@@ -171,8 +176,14 @@ impl Fleet {
         }
         self.places_taken += usize::from(after.holds_place());
         self.places_taken -= usize::from(before.holds_place());
-        if *after == State::Queued && before != State::Queued {
-            self.turns.push_back(worker.clone());
+        match (before == State::Queued, *after == State::Queued) {
+            (false, true) => self.turns.push_back(worker.clone()),
+            (true, false) => {
+                if let Some(turn) = self.turns.iter().position(|queued| queued == worker) {
+                    self.turns.remove(turn);
+                }
+            }
+            (true, true) | (false, false) => {}
         }
         if slot.is_done() {
             self.slots.remove(worker);
@@ -182,10 +193,8 @@ impl Fleet {
 
     fn give_turns(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
         while self.places_taken < self.policy.max_concurrent_starts.max(1) {
-            let Some(worker) = self.turns.pop_front() else { return };
-            if self.slots.get(&worker).is_some_and(|slot| *slot.state() == State::Queued) {
-                self.with(&worker, now, effects, Slot::spawn);
-            }
+            let Some(worker) = self.turns.front().cloned() else { return };
+            self.with(&worker, now, effects, Slot::spawn);
         }
     }
 
@@ -197,11 +206,14 @@ impl Fleet {
         let deadlines: BTreeSet<_> =
             self.slots.iter().filter_map(|(name, slot)| Some((slot.state().deadline()?, name.clone()))).collect();
         assert_eq!(deadlines, self.deadlines, "deadlines are out of step");
+        let queued = self.slots.iter().filter(|(_, slot)| *slot.state() == State::Queued).map(|(name, _)| name);
+        assert_eq!(self.turns.len(), queued.clone().count(), "a worker has more than one turn");
+        assert!(queued.eq(self.turns.iter().collect::<BTreeSet<_>>()), "turns are out of step: {:?}", self.turns);
         for (name, slot) in &self.slots {
             let state = slot.state();
             if *state == State::Queued {
-                assert!(self.turns.contains(name), "{name} is queued and will never have a turn");
                 assert!(self.keeper_up, "{name} is queued without a keeper");
+                assert!(!slot.is_blocked(), "{name} is queued although something is missing");
             }
             if matches!(state, State::Queued | State::Backoff { .. } | State::Waiting { .. } | State::Fatal { .. }) {
                 let wanted = slot.wanted();

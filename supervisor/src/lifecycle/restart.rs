@@ -75,17 +75,8 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// One more. `ran` is how long the process had been ready, `jitter` a number from 0 to 1.
-    pub(super) fn record(
-        &mut self,
-        policy: &RestartPolicy,
-        now: BootTime,
-        ran: Option<Duration>,
-        jitter: f64,
-    ) -> Decision {
-        if ran.is_some_and(|ran| ran >= policy.reset_after) {
-            *self = Self::default();
-        }
+    /// One more. `jitter` is a number from 0 to 1.
+    pub(super) fn record(&mut self, policy: &RestartPolicy, now: BootTime, jitter: f64) -> Decision {
         self.recent.retain(|at| now.since(*at) < policy.window);
         self.recent.push_back(now);
         self.consecutive += 1;
@@ -107,7 +98,7 @@ impl Failures {
         self.half_open = true;
     }
 
-    /// An operator has forgiven everything.
+    /// An operator has forgiven everything, or a healthy run has.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -145,10 +136,10 @@ mod tests {
     fn the_first_restart_is_immediate_and_the_next_ones_wait_longer_and_longer() {
         let mut failures = Failures::default();
         let policy = RestartPolicy { max_restarts: 20, ..policy() };
-        assert_eq!(failures.record(&policy, at(0), None, 1.0), Decision::Now);
+        assert_eq!(failures.record(&policy, at(0), 1.0), Decision::Now);
         let mut delays = Vec::new();
         for second in 1..=9 {
-            match failures.record(&policy, at(second), None, 1.0) {
+            match failures.record(&policy, at(second), 1.0) {
                 Decision::After { delay, .. } => delays.push(delay.as_secs()),
                 other => panic!("{other:?}"),
             }
@@ -160,34 +151,28 @@ mod tests {
     fn one_failure_more_than_allowed_inside_the_window_gives_up() {
         let mut failures = Failures::default();
         for second in 0..5 {
-            assert_ne!(failures.record(&policy(), at(second), None, 0.5), Decision::GiveUp);
+            assert_ne!(failures.record(&policy(), at(second), 0.5), Decision::GiveUp);
         }
-        assert_eq!(failures.record(&policy(), at(5), None, 0.5), Decision::GiveUp);
+        assert_eq!(failures.record(&policy(), at(5), 0.5), Decision::GiveUp);
     }
 
     #[test]
     fn failures_older_than_the_window_do_not_count() {
         let mut failures = Failures::default();
         for n in 0..50 {
-            let decision = failures.record(&policy(), at(n * 61), None, 0.5);
+            let decision = failures.record(&policy(), at(n * 61), 0.5);
             assert_ne!(decision, Decision::GiveUp, "failure {n}: one a minute is five in five minutes");
         }
     }
 
     #[test]
-    fn a_healthy_run_forgets_and_a_short_one_does_not() {
-        let mut failures = Failures::default();
-        failures.record(&policy(), at(0), None, 0.5);
-        assert!(matches!(failures.record(&policy(), at(9), Some(Duration::from_secs(8)), 0.5), Decision::After { .. }));
-        assert_eq!(failures.record(&policy(), at(80), Some(Duration::from_mins(1)), 0.5), Decision::Now);
-    }
-
-    #[test]
-    fn the_one_try_of_a_worker_that_was_given_up_is_one() {
+    fn the_one_try_of_a_worker_that_was_given_up_is_one_until_everything_is_forgotten() {
         let mut failures = Failures::default();
         failures.try_once();
-        assert_eq!(failures.record(&policy(), at(10_000), Some(Duration::from_secs(5)), 0.5), Decision::GiveUp);
-        assert_eq!(failures.record(&policy(), at(20_000), Some(Duration::from_mins(2)), 0.5), Decision::Now);
+        assert_eq!(failures.record(&policy(), at(10_000), 0.5), Decision::GiveUp);
+        assert_eq!(failures.record(&policy(), at(20_000), 0.5), Decision::GiveUp);
+        failures.forget();
+        assert_eq!(failures.record(&policy(), at(30_000), 0.5), Decision::Now);
     }
 
     #[test]

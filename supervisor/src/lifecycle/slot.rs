@@ -48,7 +48,8 @@ pub struct Slot {
     incarnation: u64,
     starts: u64,
     draws: u64,
-    waits: u32,
+    dependency_waits: u32,
+    lease_waits: u32,
     failures: Failures,
     tally: VecDeque<Death>,
 }
@@ -64,7 +65,8 @@ impl Slot {
             incarnation: 0,
             starts: 0,
             draws: 0,
-            waits: 0,
+            dependency_waits: 0,
+            lease_waits: 0,
             failures: Failures::default(),
             tally: VecDeque::new(),
         }
@@ -100,14 +102,28 @@ impl Slot {
         matches!((&self.state, self.wanted), (State::Stopped, Wanted::Gone(_)))
     }
 
+    #[cfg(test)]
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
     // ---- what is wanted -------------------------------------------------------------------------------------------
 
     pub(super) fn want(&mut self, timing: Timing, blocked: Option<String>, context: &mut Context<'_>) {
+        let adopted = self.wanted == Wanted::Undecided;
         self.timing = timing;
-        self.blocked = blocked;
         self.wanted = Wanted::Up;
-        match self.state {
+        match blocked {
+            Some(on) => self.block(on),
+            None => self.unblock(context),
+        }
+        match &mut self.state {
             State::Stopped | State::Idle { .. } => self.start(context),
+            // It was found before anybody could know that it never says so.
+            &mut State::Starting { incarnation, pid, started_at, .. } if timing.ready_on_exec => {
+                self.state = State::Running { incarnation, pid, started_at, since: started_at };
+            }
+            State::Starting { ready_by, .. } if adopted => *ready_by = context.now + timing.start_timeout,
             // Those on their way stay on it; a process that is leaving is followed by a new one.
             State::Queued
             | State::Spawning { .. }
@@ -137,7 +153,8 @@ impl Slot {
 
     pub(super) fn revive(&mut self, context: &mut Context<'_>) {
         self.failures.forget();
-        self.waits = 0;
+        self.dependency_waits = 0;
+        self.lease_waits = 0;
         match &self.state {
             State::Backoff { .. }
             | State::Fatal { .. }
@@ -349,6 +366,7 @@ impl Slot {
             | State::Waiting { .. }
             | State::Fatal { .. } => return,
         };
+        self.lease_waits = 0;
         self.state = if self.timing.ready_on_exec {
             State::Running { incarnation, pid, started_at, since: context.now }
         } else {
@@ -373,14 +391,14 @@ impl Slot {
         }
         match trouble {
             SpawnTrouble::LeaseHeld { holder } if self.wanted == Wanted::Up => {
-                let wait = exponential(LEASE_WAIT.0, LEASE_WAIT.1, self.waits);
-                self.waits = self.waits.saturating_add(1);
+                let wait = exponential(LEASE_WAIT.0, LEASE_WAIT.1, self.lease_waits);
+                self.lease_waits = self.lease_waits.saturating_add(1);
                 self.state = State::Waiting { on: Dependency::Lease(holder), retry_at: Some(context.now + wait) };
             }
             SpawnTrouble::LeaseHeld { .. } => self.settle(context),
             SpawnTrouble::Failed { detail } => {
                 self.bury(Verdict::SpawnFailed, Some(detail), context);
-                self.after_failure(None, context);
+                self.after_failure(context);
             }
         }
     }
@@ -414,19 +432,18 @@ impl Slot {
             return;
         }
         match self.state {
-            State::Stopping { cause, started_at, .. } => {
+            State::Stopping { cause, .. } => {
                 self.bury(exit::verdict(exit, Some(cause)), None, context);
                 match cause {
-                    StopCause::NeverReady | StopCause::Hung => {
-                        self.after_failure(Some(context.now.since(started_at)), context);
-                    }
+                    StopCause::NeverReady | StopCause::Hung => self.after_failure(context),
                     StopCause::Operator | StopCause::Changed | StopCause::ScaleDown | StopCause::Recycle => {
                         self.settle(context);
                     }
                 }
             }
-            State::Running { since, .. } => self.left_by_itself(exit, Some(context.now.since(since)), context),
-            State::Starting { .. } | State::Spawning { .. } => self.left_by_itself(exit, None, context),
+            State::Running { .. } | State::Starting { .. } | State::Spawning { .. } => {
+                self.left_by_itself(exit, context)
+            }
             // They have no process, so no incarnation is theirs.
             State::Stopped
             | State::Queued
@@ -444,6 +461,10 @@ impl Slot {
             return;
         }
         match &mut self.state {
+            // How long it may take is not known before somebody wants it.
+            State::Starting { ready_by, .. } if *ready_by <= context.now && self.wanted == Wanted::Undecided => {
+                *ready_by = context.now + self.timing.start_timeout;
+            }
             State::Starting { ready_by, .. } if *ready_by <= context.now => self.stop(StopCause::NeverReady, context),
             State::Starting { place_until, .. } => *place_until = None,
             State::Stopping { .. } => self.kill(context),
@@ -461,7 +482,9 @@ impl Slot {
 
     /// Its turn has come.
     pub(super) fn spawn(&mut self, context: &mut Context<'_>) {
-        self.incarnation += 1;
+        // Greater than every earlier one, those included of which nothing is known here: of the worker before it was
+        // removed and came back, and of a supervisor before this one.
+        self.incarnation = (self.incarnation + 1).max(context.now.0 / 1000);
         self.starts += 1;
         self.state = State::Spawning { incarnation: self.incarnation, replace: None };
         context.effects.push(Effect::Spawn { worker: self.name.clone(), incarnation: self.incarnation });
@@ -484,7 +507,8 @@ impl Slot {
         let Some((incarnation, pid, started_at)) = self.state.process() else { return };
         // The cause is on record before the signal is sent: whatever happens next, it was no crash.
         let kill_at = context.now + self.timing.grace;
-        self.state = State::Stopping { incarnation, pid, started_at, cause, kill_at, killed: false };
+        let ran = self.state.ready_for(context.now);
+        self.state = State::Stopping { incarnation, pid, started_at, ran, cause, kill_at, killed: false };
         let worker = self.name.clone();
         context.effects.push(Effect::Stop { worker, incarnation, signal: StopSignal::Term });
     }
@@ -508,30 +532,27 @@ impl Slot {
         }
     }
 
-    fn left_by_itself(&mut self, exit: Exit, ran: Option<Duration>, context: &mut Context<'_>) {
+    fn left_by_itself(&mut self, exit: Exit, context: &mut Context<'_>) {
         let verdict = exit::verdict(exit, None);
         self.bury(verdict.clone(), None, context);
         if self.wanted != Wanted::Up {
             self.settle(context);
         } else if verdict == Verdict::Dependency {
-            if ran.is_some_and(|ran| ran >= context.policy.reset_after) {
-                self.waits = 0;
-            }
             // From half the delay on, so that it never becomes a loop without pause.
-            let wait = exponential(DEPENDENCY_WAIT.0, DEPENDENCY_WAIT.1, self.waits);
+            let wait = exponential(DEPENDENCY_WAIT.0, DEPENDENCY_WAIT.1, self.dependency_waits);
             let wait = wait.mul_f64(0.5 + self.draw(context) / 2.0);
-            self.waits = self.waits.saturating_add(1);
+            self.dependency_waits = self.dependency_waits.saturating_add(1);
             self.state = State::Waiting { on: Dependency::Named, retry_at: Some(context.now + wait) };
         } else if verdict == Verdict::Exit(exit_code::CONFIGURATION) {
             self.give_up(context);
         } else {
-            self.after_failure(ran, context);
+            self.after_failure(context);
         }
     }
 
-    fn after_failure(&mut self, ran: Option<Duration>, context: &mut Context<'_>) {
+    fn after_failure(&mut self, context: &mut Context<'_>) {
         let draw = self.draw(context);
-        let decision = self.failures.record(context.policy, context.now, ran, draw);
+        let decision = self.failures.record(context.policy, context.now, draw);
         match (self.wanted, decision) {
             (Wanted::Up, Decision::Now) => self.start(context),
             (Wanted::Up, Decision::After { delay, attempt }) => {
@@ -546,7 +567,12 @@ impl Slot {
         self.state = State::Fatal { since: context.now, retry_at: context.now + context.policy.fatal_retry };
     }
 
+    /// Its process has ended; the state is still the one in which it did.
     fn bury(&mut self, verdict: Verdict, detail: Option<String>, context: &mut Context<'_>) {
+        if self.state.ready_for(context.now).is_some_and(|ran| ran >= context.policy.reset_after) {
+            self.failures.forget();
+            self.dependency_waits = 0;
+        }
         if self.tally.len() == TALLY {
             self.tally.pop_front();
         }

@@ -1,5 +1,7 @@
 //! Where a worker stands, and where somebody wants it. The two are never mixed.
 
+use std::time::Duration;
+
 use etl_shared::api::WorkerState;
 
 use crate::clock::BootTime;
@@ -106,6 +108,8 @@ pub enum State {
         pid: i32,
         /// When it started.
         started_at: BootTime,
+        /// How long it had been ready until then; `None`: it never was.
+        ran: Option<Duration>,
         /// Why it has to leave.
         cause: StopCause,
         /// When it will be killed, or killed again.
@@ -165,6 +169,22 @@ impl State {
             Self::Stopped
             | Self::Queued
             | Self::Spawning { .. }
+            | Self::Backoff { .. }
+            | Self::Idle { .. }
+            | Self::Waiting { .. }
+            | Self::Fatal { .. } => None,
+        }
+    }
+
+    /// How long its process has been ready, not counting the time that it takes to leave; `None`: it never was.
+    pub(super) const fn ready_for(&self, now: BootTime) -> Option<Duration> {
+        match self {
+            Self::Running { since, .. } => Some(now.since(*since)),
+            Self::Stopping { ran, .. } => *ran,
+            Self::Stopped
+            | Self::Queued
+            | Self::Spawning { .. }
+            | Self::Starting { .. }
             | Self::Backoff { .. }
             | Self::Idle { .. }
             | Self::Waiting { .. }

@@ -1,0 +1,1 @@
+//! One tenant's trouble is no other tenant's.
