@@ -14,13 +14,16 @@ pub(super) struct Arguments {
     /// Leave the workers running when the supervisor stops; without it Ctrl-C stops everything
     #[arg(long)]
     detach: bool,
+    /// Never start a keeper: wait for the one that somebody else runs, such as another systemd unit
+    #[arg(long)]
+    external_keeper: bool,
 }
 
 /// The supervisor, until it is told to stop.
 pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Report> {
     let settings = place.settings()?;
     telemetry::start(LogFormat::Auto);
-    let options = RunOptions { detach: arguments.detach };
+    let options = RunOptions { detach: arguments.detach, external_keeper: arguments.external_keeper };
     // The only call of the brain.
     let ended = crate::runtime::brain::run(&place.path(), settings, options);
     ended.into_diagnostic().wrap_err("the supervisor has ended")?;
