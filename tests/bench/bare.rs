@@ -23,6 +23,7 @@ use crate::{
     outcome::{Doing, Outcome},
     record::{PATH_VARIABLE, now},
     report::Report,
+    supervisor::memory_directory,
 };
 
 /// A loop that starts trivial workers and waits for them.
@@ -33,7 +34,7 @@ struct Loop {
 }
 
 pub(crate) fn run(bench: &Bench, report: &mut Report, size: usize) -> Outcome<()> {
-    let directory = tempfile::Builder::new().prefix("etl-bench-").tempdir_in("/dev/shm")?;
+    let directory = memory_directory()?;
     let births = Births::create(directory.path().join("born"))?;
     let mut workers = Loop { program: bench.program("trivial-worker")?, births, pids: BTreeSet::new() };
     let limit = Duration::from_mins(1);

@@ -20,7 +20,7 @@ use crate::{
     outcome::{Doing, Outcome},
     record::now,
     report::Report,
-    supervisor::{Fleet, Supervisor, quoted},
+    supervisor::{Fleet, Supervisor, memory_directory, quoted},
 };
 
 const WORKERS: usize = 100;
@@ -56,7 +56,7 @@ fn idle_memory(bench: &Bench, report: &mut Report, stack: &Stack) -> Outcome<()>
         stack.database,
         quoted(&bench.program("transform-worker")?),
     );
-    let mut supervisor = Supervisor::prepare(bench, &Fleet { size: WORKERS, sections })?;
+    let mut supervisor = Supervisor::prepare(bench, memory_directory()?, &Fleet { size: WORKERS, sections })?;
     let mut measure = || {
         supervisor.launch()?;
         let limit = Duration::from_secs(90);
@@ -106,7 +106,7 @@ fn connections(pid: i32, port: u16) -> Outcome<usize> {
 
 /// By hand, one at a time, each on a queue that exists.
 fn single_starts(bench: &Bench, report: &mut Report, stack: &Stack) -> Outcome<()> {
-    let directory = tempfile::Builder::new().prefix("etl-bench-").tempdir_in("/dev/shm")?;
+    let directory = memory_directory()?;
     let path = directory.path().join("notify");
     let socket = UnixDatagram::bind(&path)?;
     socket.set_nonblocking(true)?;

@@ -7,7 +7,6 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tempfile::TempDir;
 
 use crate::{
     Bench, bare,
@@ -18,7 +17,7 @@ use crate::{
     record::{PATH_VARIABLE, now},
     report::Report,
     status,
-    supervisor::{Fleet, Supervisor, quoted},
+    supervisor::{Fleet, Supervisor, memory_directory, quoted},
 };
 
 /// Workers that are killed one after the other.
@@ -83,16 +82,14 @@ fn attempt(bench: &Bench, report: &mut Report, size: usize, measure: Measurement
 struct Running<'a> {
     bench: &'a Bench,
     size: usize,
-    // Dropped in this order: the workers' file is there for as long as they are.
     supervisor: Supervisor,
     births: Births,
-    _directory: TempDir,
 }
 
 impl<'a> Running<'a> {
     fn prepare(bench: &'a Bench, size: usize) -> Outcome<Self> {
-        let directory = tempfile::Builder::new().prefix("etl-bench-").tempdir_in("/dev/shm")?;
-        let births = Births::create(directory.path().join("born"))?;
+        let memory = memory_directory()?;
+        let births = Births::create(memory.path().join("born"))?;
         // Every kill has to be a first one, which is answered at once: failures are forgotten soon and never too many.
         let sections = format!(
             "[restart]\nreset_after = \"500ms\"\nmax_restarts = 1000000\nmax_concurrent_starts = 64\n\n\
@@ -100,8 +97,8 @@ impl<'a> Running<'a> {
             quoted(&bench.program("trivial-worker")?),
             quoted(births.path()),
         );
-        let supervisor = Supervisor::prepare(bench, &Fleet { size, sections })?;
-        Ok(Self { bench, size, supervisor, births, _directory: directory })
+        let supervisor = Supervisor::prepare(bench, memory, &Fleet { size, sections })?;
+        Ok(Self { bench, size, supervisor, births })
     }
 
     fn start(&mut self, report: &mut Report, goals: &Goals) -> Outcome<()> {

@@ -47,15 +47,9 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Writes the configuration; nothing runs yet.
-    pub(crate) fn prepare(bench: &Bench, fleet: &Fleet) -> Outcome<Self> {
+    pub(crate) fn prepare(bench: &Bench, memory: TempDir, fleet: &Fleet) -> Outcome<Self> {
         let disk = tempfile::Builder::new().prefix("run-").tempdir_in(&bench.output)?;
-        let this = Self {
-            program: bench.program("etl-supervisor")?,
-            size: fleet.size,
-            memory: memory_directory()?,
-            disk,
-            brain: None,
-        };
+        let this = Self { program: bench.program("etl-supervisor")?, size: fleet.size, memory, disk, brain: None };
         let text = format!(
             "tenants = \"1..{}\"\n\n[runtime]\ndirectory = {}\nlog_directory = {}\nstate_directory = {}\n\n\
              [api]\nlisten = \"127.0.0.1:0\"\n\n{}",
@@ -132,7 +126,7 @@ impl Supervisor {
         lines[lines.len().saturating_sub(10)..].join("\n")
     }
 
-    /// First politely, as Ctrl-C would; then whatever still names our configuration is killed, and with a keeper its workers.
+    /// First politely, as Ctrl-C would; then whatever is still there is killed.
     fn end(&mut self) {
         if let Some(mut brain) = self.brain.take() {
             let _ = kill(pid_of(&brain), Signal::SIGTERM);
@@ -156,14 +150,16 @@ impl Supervisor {
         }
     }
 
-    /// Every process with our directory in its arguments.
+    /// Every process with our directory in its arguments or in its environment, where a worker has it.
     fn processes(&self) -> Vec<Pid> {
         let ours = self.memory.path().as_os_str().as_bytes();
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
         let named = |pid: &i32| {
-            fs::read(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|arguments| arguments.windows(ours.len()).any(|part| part == ours))
+            ["cmdline", "environ"].into_iter().any(|file| {
+                fs::read(format!("/proc/{pid}/{file}"))
+                    .is_ok_and(|text| text.windows(ours.len()).any(|part| part == ours))
+            })
         };
         pids.filter(named).map(Pid::from_raw).collect()
     }
@@ -184,7 +180,8 @@ fn pid_of(process: &Child) -> Pid {
     Pid::from_raw(i32::try_from(process.id()).unwrap_or(i32::MAX))
 }
 
-fn memory_directory() -> Outcome<TempDir> {
+/// A directory in memory that goes away by itself.
+pub(crate) fn memory_directory() -> Outcome<TempDir> {
     let builder = || {
         let mut builder = tempfile::Builder::new();
         builder.prefix("etl-bench-");
