@@ -1,5 +1,4 @@
 # shellcheck shell=bash
-
 # The files that belong to the project.
 
 # project_files [PATHSPEC...]   regular files, committed or new, without what git ignores, what was deleted, and links
