@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Installs what the steps of scripts/test need and this machine lacks. Needs say.sh and packages.sh.
+# Installs what the steps of scripts/test need and this machine lacks. Needs say.sh and
+# programs.sh.
 
 # The version that deny.toml was written for; a newer one that is there already is used as it is.
 cargo_deny_version=0.20.2
@@ -18,24 +19,6 @@ install_tools() {
         units) need_program systemd-analyze systemd ;;
         esac
     done
-}
-
-need_rust() {
-    if ! command -v cargo >/dev/null && [[ -r $HOME/.cargo/env ]]; then
-        # shellcheck source=/dev/null
-        source "$HOME/.cargo/env"
-    fi
-    if ! command -v cargo >/dev/null; then
-        die "there is no cargo: install Rust first, https://rustup.rs shows how"
-    fi
-    need_program cc gcc libc6-dev
-}
-
-# need_program PROGRAM PACKAGE...
-need_program() {
-    if ! command -v "$1" >/dev/null; then
-        need_packages "${@:2}"
-    fi
 }
 
 # need_component COMPONENT PROGRAM
