@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154 # scripts/test reads the tables, and sets $root and $scratch
+# shellcheck disable=SC2034,SC2154 # scripts/test reads the tables, and sets $root, $scratch and $programs
 # The steps of scripts/test: a title, what a step needs, and a function `step_NAME` for each. A step fails with its exit
 # code; a last line that begins with "note: " appears in the summary.
 
@@ -79,12 +79,22 @@ step_simulation() { cargo test --locked --workspace --lib simulation -- --nocapt
 
 step_examples() { cargo test --locked --workspace --doc; }
 
+# The example names passwords and directories of an installed system; here they are some that exist.
 step_configuration() {
     cargo build --locked --workspace --bins
-    target/debug/etl-supervisor check --config systemd/config.toml.example
+    (umask 077 && echo secret >"$scratch/password")
+    export ETL_SUPERVISOR__BROKER__PASSWORD_FILE=$scratch/password
+    export ETL_SUPERVISOR__DATABASE__PASSWORD_FILE=$scratch/password
+    export ETL_SUPERVISOR__RUNTIME__DIRECTORY=$scratch/runtime
+    export ETL_SUPERVISOR__RUNTIME__LOG_DIRECTORY=$scratch/log
+    export ETL_SUPERVISOR__RUNTIME__STATE_DIRECTORY=$scratch/state
+    "$programs/etl-supervisor" --config systemd/config.toml.example check
 }
 
-step_units() { scripts/systemd-check; }
+step_units() {
+    cargo build --locked --workspace --bins
+    scripts/systemd-check
+}
 
 step_stack() { scripts/stack-test; }
 
