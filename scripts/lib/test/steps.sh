@@ -3,7 +3,8 @@
 # The steps of scripts/test: a title, what a step needs, and a function `step_NAME` for each. A step fails with its exit
 # code; a last line that begins with "note: " appears in the summary.
 
-all_steps=(scripts style format lint docs licences build unit simulation examples configuration units stack system)
+all_steps=(scripts style format lint docs licences build unit simulation examples configuration units boot
+    stack system)
 slow_steps=(stack system)
 
 declare -A step_title=(
@@ -19,12 +20,16 @@ declare -A step_title=(
     [examples]='examples in the documentation of the code'
     [configuration]='the example configuration, with etl-supervisor check'
     [units]='the systemd units, with systemd-analyze'
+    [boot]='the systemd units under a systemd that boots in namespaces'
     [stack]='scripts/stack, with scripts/stack-test'
     [system]='system tests on a private broker and database'
 )
 
 # A step is skipped when the one it needs has failed.
-declare -A step_needs=([unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [system]=build)
+declare -A step_needs=(
+    [unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [boot]=build
+    [system]=build
+)
 
 step_scripts() {
     local file files=()
@@ -94,6 +99,11 @@ step_configuration() {
 step_units() {
     cargo build --locked --workspace --bins
     scripts/systemd-check
+}
+
+step_boot() {
+    cargo build --locked --workspace --bins
+    scripts/systemd-test
 }
 
 step_stack() { scripts/stack-test; }

@@ -16,7 +16,7 @@ install_tools() {
         format) need_component rustfmt cargo-fmt ;;
         lint) need_component clippy cargo-clippy ;;
         licences) need_cargo_deny ;;
-        units) need_program systemd-analyze systemd ;;
+        units | boot) need_program systemd-analyze systemd ;;
         esac
     done
 }
