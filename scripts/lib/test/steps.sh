@@ -6,6 +6,8 @@
 all_steps=(scripts style format lint docs licences build unit simulation examples configuration units boot
     stack system)
 slow_steps=(stack system)
+# Histories that the simulation goes through.
+seeds=2000
 
 declare -A step_title=(
     [scripts]='the shell scripts, with shellcheck'
@@ -16,7 +18,7 @@ declare -A step_title=(
     [licences]='licences, sources and advisories of the dependencies, with cargo-deny'
     [build]='build of everything'
     [unit]='unit tests'
-    [simulation]='simulation of the fleet, 1,000 seeds and more'
+    [simulation]='simulation of the fleet'
     [examples]='examples in the documentation of the code'
     [configuration]='the example configuration, with etl-supervisor check'
     [units]='the systemd units, with systemd-analyze'
@@ -80,7 +82,12 @@ nextest() {
     cargo nextest run --locked --workspace --no-fail-fast --status-level slow --final-status-level fail -E "$1"
 }
 
-step_simulation() { cargo test --locked --workspace --lib simulation -- --nocapture; }
+step_simulation() {
+    SIMULATION_SEEDS=$seeds cargo test --locked --workspace --lib simulation | tee "$scratch/simulation"
+    # A test that was renamed would not be missed otherwise.
+    grep -q '^test .*simulation.* ok$' "$scratch/simulation"
+    echo "note: $seeds seeds"
+}
 
 step_examples() { cargo test --locked --workspace --doc; }
 
