@@ -74,7 +74,7 @@ enum Command {
     Restart(control::Arguments),
     /// Show what a tenant's workers have written
     Logs(logs::Arguments),
-    /// Publish one message to a tenant's queue
+    /// Publish messages to a tenant's queue
     Publish(publish::Arguments),
     /// Show the tenants, or confirm a list that was refused because too many were missing from it
     Tenants(tenants::Arguments),

@@ -16,6 +16,8 @@ use etl_shared::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+#[cfg(test)]
+mod documented;
 mod tenants;
 mod validate;
 
