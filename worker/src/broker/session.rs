@@ -81,21 +81,36 @@ impl Session {
         self.ledger.settle(job.ticket);
     }
 
-    /// Tells the broker of every delivery that is settled. Where the channel has ended meanwhile the broker will deliver them
-    /// again, and their raw rows say that they are done.
-    pub async fn acknowledge(&mut self) {
+    /// Tells the broker of every delivery that is settled. Where the channel has ended meanwhile this says why; the broker will
+    /// deliver them again, and their raw rows say that they are done.
+    pub async fn acknowledge(&mut self) -> Result<(), BrokerError> {
         let receipts = self.ledger.receipts();
         let sent = future::join_all(receipts.iter().map(|receipt| {
             let options = BasicAckOptions { multiple: receipt.multiple };
             async move { matches!(receipt.acker.ack(options).await, Ok(true)) }
         }));
         let lost: usize = sent.await.iter().zip(&receipts).filter(|(sent, _)| !**sent).map(|(_, r)| r.settles).sum();
-        if lost > 0 {
-            tracing::info!(
-                messages = lost,
-                "not acknowledged because the channel has ended; they will be delivered again"
-            );
+        if lost == 0 {
+            return Ok(());
         }
+        tracing::info!(
+            messages = lost,
+            "done but not acknowledged, because the channel has ended; they will be delivered again"
+        );
+        Err(self.cause_of_the_end().await)
+    }
+
+    /// Why the channel has ended: it is told after the last delivery.
+    async fn cause_of_the_end(&mut self) -> BrokerError {
+        let end = async {
+            loop {
+                if let Err(cause) = self.next().await {
+                    return cause;
+                }
+            }
+        };
+        let silent = BrokerError::Silent { address: self.settings.address() };
+        tokio::time::timeout(GOODBYE, end).await.unwrap_or(silent)
     }
 
     /// How many messages wait in the queue, beside those delivered to anybody.

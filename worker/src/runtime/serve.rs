@@ -70,8 +70,11 @@ impl Worker {
                 // First, so that no message is delivered into the place of those that are acknowledged now.
                 session.stop_deliveries().await;
             }
-            session.acknowledge().await;
+            let acknowledged = session.acknowledge().await;
             self.conclude(ending)?;
+            if let Err(error) = acknowledged {
+                return Ok(End::Lost(error));
+            }
         }
     }
 

@@ -110,8 +110,10 @@ impl Store {
             let session =
                 Session { client, statements: HashMap::new(), task: task.abort_handle(), used: Instant::now() };
             let (lock, statement) = (lock_timeout.as_millis(), statement_timeout.as_millis());
+            // A message is acknowledged once its commit is durable, so a server that answers before that is told to wait.
             let set = format!(
-                "SET lock_timeout = {lock}; SET statement_timeout = {statement}; SET client_min_messages = warning"
+                "SET lock_timeout = {lock}; SET statement_timeout = {statement}; SET client_min_messages = warning;
+                 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
             );
             session.client.batch_execute(&set).await?;
             Ok(session)
