@@ -2,7 +2,7 @@
 
 use etl_shared::TenantId;
 use serde_json::{Value, json};
-use tokio_postgres::types::Json;
+use tokio_postgres::{Client, types::Json};
 
 use crate::{SOON, broker::TestBroker, database::TestDatabase, eventually, stack::Endpoints};
 
@@ -164,6 +164,26 @@ impl Platform {
                 }
             }
         })
+    }
+
+    /// Locks a raw row: who transforms it waits until the returned connection ends its transaction.
+    pub async fn hold_raw(&self, id: i64) -> Client {
+        let holder = self.database.connect().await;
+        holder.batch_execute("BEGIN").await.expect("a transaction");
+        let lock = "SELECT 1 FROM raw_extraction_data WHERE id = $1 FOR UPDATE";
+        holder.execute(lock, &[&id]).await.expect("a lock on the raw row");
+        holder
+    }
+
+    /// Adds a custom field without committing: who stores one of the same key waits until the returned connection ends its
+    /// transaction, with all that it has written before.
+    pub async fn hold_custom_field(&self, tenant: i64, external_id: &str) -> Client {
+        let holder = self.database.connect().await;
+        holder.batch_execute("BEGIN").await.expect("a transaction");
+        let insert = "INSERT INTO custom_fields (tenant_id, integration_id, external_id, name, field_type)
+                      VALUES ($1, $2, $3, 'held', 'string')";
+        holder.execute(insert, &[&tenant, &integration_of(tenant), &external_id]).await.expect("a row");
+        holder
     }
 
     /// Waits until some session of the database waits for a lock: a worker that a test holds in the middle of its work.
