@@ -10,6 +10,18 @@ pub fn worker(status: &FleetStatus, tenant: i64) -> Option<&WorkerStatus> {
     status.tenants.get(&TenantId::try_from(tenant).ok()?)?.workers.first()
 }
 
+/// A worker by its name.
+pub fn named<'a>(status: &'a FleetStatus, name: &str) -> Option<&'a WorkerStatus> {
+    status.tenants.values().flat_map(|tenant| &tenant.workers).find(|worker| worker.name.to_string() == name)
+}
+
+/// The processes of the first workers of these tenants; fails the test where one has none.
+#[track_caller]
+pub fn pids(status: &FleetStatus, tenants: &[i64]) -> Vec<i32> {
+    let of = |tenant: &i64| pid(status, *tenant).unwrap_or_else(|| panic!("no process:\n{}", summary(status)));
+    tenants.iter().map(of).collect()
+}
+
 /// Where that worker stands.
 pub fn state(status: &FleetStatus, tenant: i64) -> Option<WorkerState> {
     worker(status, tenant).map(|worker| worker.state)

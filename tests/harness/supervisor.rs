@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::api::FleetStatus;
+use etl_shared::{
+    TenantId,
+    api::{CreateToken, CreatedToken, FleetStatus, Role},
+};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tempfile::TempDir;
@@ -134,7 +137,22 @@ impl Supervisor {
 
     /// Sends a request over TCP.
     pub async fn tcp(&self, call: Call) -> Reply {
-        call.to_address(&format!("127.0.0.1:{}", self.port)).await.expect("the API answers over TCP")
+        self.tcp_result(call).await.expect("the API answers over TCP")
+    }
+
+    /// The same where it may not answer.
+    pub async fn tcp_result(&self, call: Call) -> io::Result<Reply> {
+        call.to_address(&format!("127.0.0.1:{}", self.port)).await
+    }
+
+    /// Makes an API token.
+    pub async fn token(&self, role: Role, tenant: Option<i64>) -> String {
+        let tenant_id = tenant.and_then(|tenant| TenantId::try_from(tenant).ok());
+        let wanted = CreateToken { name: format!("{role:?} {tenant:?}"), role, tenant_id };
+        let body = serde_json::to_value(wanted).expect("a request has a JSON form");
+        let reply = self.socket(Call::post("/api/v1/admin/tokens", body)).await.expect("the socket answers");
+        assert!((200..300).contains(&reply.status), "no token: {reply:?}");
+        reply.json::<CreatedToken>().token
     }
 
     /// Starts, stops or restarts: one tenant, or everybody.

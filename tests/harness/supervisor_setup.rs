@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use crate::{Platform, binaries};
 
+/// In a value: the supervisor's own directory.
+pub const HERE: &str = "@HERE@";
+
 /// A configuration; directories and ports are added when the supervisor is started.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -32,7 +35,7 @@ impl Setup {
             .set("queues.transform", "command", &format!("[{}, \"--queue\", \"{{queue}}\"]", quoted(&program)))
     }
 
-    /// Sets a key of a section (`""` for the top) to a value in TOML.
+    /// Sets a key of a section (`""` for the top) to a value in TOML, in which [`HERE`] becomes the supervisor's directory.
     #[must_use]
     pub fn set(mut self, section: &str, key: &str, value: &str) -> Self {
         self.values.entry(section.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
@@ -70,7 +73,7 @@ impl Setup {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
-        text
+        text.replace(HERE, &directory.display().to_string())
     }
 
     fn with_fast_restarts(self) -> Self {
