@@ -141,7 +141,10 @@ async fn the_server_ends_the_workers_database_session_in_the_middle_of_a_transac
     holder.batch_execute("ROLLBACK").await.unwrap();
 
     platform.completed(&[raw]).await;
-    assert_eq!(platform.raw(raw).await.attempts, 0, "an outage of the database is no attempt");
+    let undisturbed = platform.submit(1, &small(1).document).await;
+    platform.completed(&[undisturbed]).await;
+    let attempts = [platform.raw(raw).await.attempts, platform.raw(undisturbed).await.attempts];
+    assert_eq!(attempts[0], attempts[1], "an outage of the database is no attempt");
     worker.drain().await;
     platform.broker.settled(&queue_of(1)).await;
     assert_eq!(platform.counts(1).await, ONE);
@@ -165,6 +168,7 @@ async fn killed_again_and_again_under_load_by_hand() {
         worker.kill();
     }
     let last = Worker::of_tenant(&platform, 1);
+    raws.push(platform.submit(1, &serde_json::json!({})).await);
     platform.completed(&raws).await;
     last.drain().await;
     platform.broker.settled(&queue_of(1)).await;

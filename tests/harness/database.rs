@@ -6,7 +6,10 @@ use etl_shared::{flight::fingerprint, migrations};
 use tokio::runtime;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::stack::{Endpoints, checkout};
+use crate::{
+    SOON, eventually,
+    stack::{Endpoints, checkout},
+};
 
 /// A database of one test; it is dropped with this value.
 #[derive(Debug)]
@@ -37,6 +40,17 @@ impl TestDatabase {
     /// A connection that the whole test may use.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// The same database after its server was away.
+    #[must_use]
+    pub async fn reconnected(mut self) -> Self {
+        let url = self.url.clone();
+        self.client = eventually("the database takes connections", SOON, async || {
+            connect(&url).await.map_err(|error| error.to_string())
+        })
+        .await;
+        self
     }
 
     /// Another connection, for a transaction that holds locks.

@@ -76,6 +76,12 @@ impl Platform {
         Self { database: TestDatabase::empty(endpoints).await, broker: TestBroker::create(endpoints).await }
     }
 
+    /// The same platform after its parts were away: with connections that work.
+    #[must_use]
+    pub async fn reconnected(self) -> Self {
+        Self { database: self.database.reconnected().await, broker: self.broker }
+    }
+
     /// With these active tenants, an integration each, and a queue each.
     pub async fn with_tenants(tenants: &[i64]) -> Self {
         let platform = Self::new().await;

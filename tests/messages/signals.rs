@@ -30,8 +30,6 @@ async fn in_hand() -> (Platform, Worker, Client, i64) {
 async fn term_finishes_what_is_in_hand_and_takes_nothing_new() {
     let (platform, mut worker, holder, raw) = in_hand().await;
     worker.signal(Signal::SIGTERM);
-    // It has taken notice once it consumes no more.
-    platform.broker.has(&queue_of(1), Depth { ready: 0, consumers: 0 }).await;
     let late = platform.submit(1, &createmeta(2, Shape::SMALL).document).await;
     assert!(processes::alive(worker.pid()), "it must not leave its message: {}", worker.log());
     holder.batch_execute("ROLLBACK").await.unwrap();
