@@ -4,6 +4,8 @@
 mod acknowledged;
 #[path = "messages/by_hand.rs"]
 mod by_hand;
+#[path = "messages/dependencies.rs"]
+mod dependencies;
 #[path = "messages/given_up.rs"]
 mod given_up;
 #[path = "messages/payloads.rs"]
