@@ -195,7 +195,9 @@ impl Supervisor {
         mut condition: impl FnMut(&FleetStatus) -> bool,
     ) -> impl Future<Output = FleetStatus> {
         eventually(what, within, async move || {
-            let status = self.status().await.map_err(|error| format!("{error}\n{}", self.tails()))?;
+            let status = self.status().await.map_err(|error| format!("{error}\n{}", self.tails()));
+            assert!(status.is_ok() || self.brain_is_alive(), "the brain has ended:\n{}", self.tails());
+            let status = status?;
             if condition(&status) {
                 return Ok(status);
             }

@@ -52,7 +52,8 @@ async fn a_file_that_does_not_exist_is_named() {
     for command in ["check", "run"] {
         let printed = supervisor.cli(&[command]).await;
         assert_ne!(printed.code, 0, "{command}: {printed:?}");
-        assert!(printed.stderr.contains("config.toml"), "{command}: {printed:?}");
+        let said = printed.stdout.clone() + &printed.stderr;
+        assert!(said.contains("config.toml") && said.contains("No such file"), "{command}: {printed:?}");
     }
 }
 
@@ -89,7 +90,8 @@ async fn a_configuration_that_is_not_toml_is_answered_with_the_line() {
     fs::write(supervisor.config(), "tenants = [1]\n[restart\nmax_restarts = 3\n").unwrap();
     let printed = supervisor.cli(&["check"]).await;
     assert_ne!(printed.code, 0);
-    assert!(printed.stderr.contains("TOML") && printed.stderr.contains("line 2"), "{printed:?}");
+    let said = printed.stdout.clone() + &printed.stderr;
+    assert!(said.contains("TOML") && said.contains("line 2"), "{printed:?}");
 }
 
 #[tokio::test]
