@@ -119,6 +119,10 @@ fn a_keeper_begins_with_those_whom_an_earlier_one_could_not_take_along() {
     assert!(lives(stray), "nobody was there to take it along");
     let _next = place.start();
     dies(stray);
+    // Its descriptors are closed a moment after its end has begun.
+    let lease = fs::File::open(place.lease("family-1-1")).unwrap();
+    wait_until(|| "the lease is free".to_owned(), || lease.try_lock().is_ok());
+    drop(lease);
     fs::remove_file(place.path("log/family-1-1.log")).unwrap();
     place.brain().spawned("family-1-1", 2);
 }
