@@ -10,8 +10,8 @@
 //! 3. An exit is told once the process has been reaped and nobody whom it left behind holds its lease; it is told again to
 //!    every brain that connects until one has noted it.
 //! 4. Whoever a process leaves behind when it ends is killed, as far as it can be recognised (see `tree`).
-//! 5. A worker does not outlive the keeper, whatever the keeper dies of; whoever the worker started may, until the lease that
-//!    it holds is asked for.
+//! 5. A worker does not outlive the keeper, whatever the keeper dies of; whoever a worker started may, until the next keeper
+//!    begins.
 //! 6. No brain can make it wait: one that does not read is told later, or left and told everything again.
 //!
 //! To the keeper itself: TERM, INT or QUIT stops every worker, a second one at once; HUP reads the templates again.
@@ -137,6 +137,10 @@ pub fn run(config_path: &Path) -> Result<(), KeeperError> {
 
     let templates = Templates::new(settings.queues, settings.runtime.notify_socket());
     let spawner = Spawner::new(&settings.runtime, templates, raise_open_files()).map_err(setup("open /dev/null"))?;
+    let left_over = tree::kill_left_over_from_before(&spawner.leases);
+    if left_over > 0 {
+        tracing::warn!(processes = left_over, "killed whom workers of an earlier keeper had left behind");
+    }
     let notify_path = settings.runtime.notify_socket();
     let notify = NotifySocket::bind(&notify_path).map_err(directory_error(&notify_path))?;
     let socket_path = settings.runtime.keeper_socket();

@@ -56,6 +56,19 @@ impl Leases {
         Ok(matches!(self.take(worker)?, Attempt::Taken(_)))
     }
 
+    /// Whether somebody holds any lease at all.
+    pub(super) fn any_held(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.directory)?.flatten() {
+            let worker = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(worker) = worker
+                && !self.is_free(&worker)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes down who holds the lease, for those who will find it held.
     pub(super) fn sign(mut lease: &File, pid: Pid) -> io::Result<()> {
         lease.set_len(0)?;

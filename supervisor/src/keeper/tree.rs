@@ -50,24 +50,12 @@ pub(super) fn owner(pid: Pid, table: &ProcessTable, leases: &Leases) -> Owner {
 }
 
 /// Sends a signal to the whole family of a worker; how many processes got it.
-///
-/// For SIGKILL the family is looked for again until nobody new is found, because a process can start another one while it is
-/// being looked at.
 pub(super) fn signal(worker: &WorkerName, table: &ProcessTable, leases: &Leases, signal: Signal) -> usize {
-    const MOST_ROUNDS: usize = 32;
-    let mut signalled = Vec::new();
-    for _ in 0..MOST_ROUNDS {
-        let before = signalled.len();
-        for member in family(worker, table, leases) {
-            if !signalled.contains(&member) && member.signal(signal) {
-                signalled.push(member);
-            }
-        }
-        if signalled.len() == before || signal != Signal::SIGKILL {
-            break;
-        }
+    let search = || family(worker, table, leases);
+    if signal == Signal::SIGKILL {
+        return kill_until_nobody_new(search);
     }
-    signalled.len()
+    search().into_iter().filter(|member| member.signal(signal)).count()
 }
 
 /// Kills a process that is nobody's any more and everybody below it.
@@ -77,6 +65,43 @@ pub(super) fn kill_below(root: Pid) {
     for member in members {
         member.signal(Signal::SIGKILL);
     }
+}
+
+/// Kills whom the workers of an earlier keeper left behind, before this one has started anything; how many there were.
+///
+/// A worker dies with its keeper, but whoever it had started does not, and would keep its lease for ever. Nobody else can be
+/// meant: the process holds one of our leases open, names that worker in its environment, and we are the only keeper here.
+pub(super) fn kill_left_over_from_before(leases: &Leases) -> usize {
+    if !leases.any_held().unwrap_or_default() {
+        return 0;
+    }
+    let pids = || {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw)
+    };
+    let is_ours = |pid: &Pid| {
+        leases.held_by(*pid).is_some_and(|held| marks_in_environment(*pid).is_some_and(|(marked, _)| marked == held))
+    };
+    kill_until_nobody_new(|| pids().filter(is_ours).filter_map(Member::find).collect())
+}
+
+/// Kills whom the search finds, and searches again until nobody new is found: a process can start another one while it is
+/// being looked at.
+fn kill_until_nobody_new(search: impl Fn() -> Vec<Member>) -> usize {
+    const MOST_ROUNDS: usize = 32;
+    let mut signalled = Vec::new();
+    for _ in 0..MOST_ROUNDS {
+        let before = signalled.len();
+        for member in search() {
+            if !signalled.contains(&member) && member.signal(Signal::SIGKILL) {
+                signalled.push(member);
+            }
+        }
+        if signalled.len() == before {
+            break;
+        }
+    }
+    signalled.len()
 }
 
 /// Children of the keeper that are no worker's main process, dead or alive.

@@ -8,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::harness::{Brain, Place, dies, lives, name};
+use crate::harness::{Brain, Place, dies, lives, name, wait_until};
 
 /// A worker whose helper has left its group and session twice and lost its parent, and says its pid.
 fn place_with_stray(helper: &str) -> Place {
@@ -89,15 +89,16 @@ fn a_family_that_grows_while_it_is_killed_is_gone_in_the_end() {
     let mut brain = place.brain();
     brain.spawned("family-1-1", 1);
     place.printed("family-1-1", "growing");
+    wait_until(|| "the family grows".to_owned(), || members(&place).len() > 10);
     brain.signal("family-1-1", 1, Signal::SIGKILL, Scope::Tree);
     brain.exited("family-1-1");
-    let left = members("family-1-1");
+    let left = members(&place);
     assert_eq!(left, Vec::<Pid>::new(), "alive after the exit was told");
 }
 
-/// Living processes with this worker's name in their environment.
-fn members(worker: &str) -> Vec<Pid> {
-    let mark = format!("ETL_WORKER={worker}\0");
+/// Living processes of this place's workers.
+fn members(place: &Place) -> Vec<Pid> {
+    let mark = format!("NOTIFY_SOCKET={}\0", place.path("run/notify.sock").display());
     let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.map(Pid::from_raw)
         .filter(|pid| {
@@ -105,6 +106,25 @@ fn members(worker: &str) -> Vec<Pid> {
             environment.windows(mark.len()).any(|window| window == mark.as_bytes()) && lives(*pid)
         })
         .collect()
+}
+
+#[test]
+fn a_keeper_begins_with_those_whom_an_earlier_one_could_not_take_along() {
+    let place = place_with_stray("exec sleep 600");
+    let mut keeper = place.start();
+    let (main, stray) = stray(&place, &mut place.brain());
+    keeper.signal(Signal::SIGKILL);
+    keeper.ended();
+    dies(main);
+    assert!(lives(stray), "nobody was there to take it along");
+    let _next = place.start();
+    dies(stray);
+    // Its descriptors are closed a moment after its end has begun.
+    let lease = fs::File::open(place.lease("family-1-1")).unwrap();
+    wait_until(|| "the lease is free".to_owned(), || lease.try_lock().is_ok());
+    drop(lease);
+    fs::remove_file(place.path("log/family-1-1.log")).unwrap();
+    place.brain().spawned("family-1-1", 2);
 }
 
 #[test]

@@ -37,6 +37,13 @@ impl Place {
         place
     }
 
+    /// The same on tmpfs, where a runtime directory belongs: on a disk, making three files a worker is what takes longest.
+    pub(crate) fn in_memory(templates: &str) -> Self {
+        let place = Self { directory: tempfile::tempdir_in("/dev/shm").unwrap() };
+        place.configure(templates);
+        place
+    }
+
     pub(crate) fn configure(&self, templates: &str) {
         let at = |name| self.path(name).display().to_string();
         let runtime = format!(
@@ -143,6 +150,15 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        // Asked twice it kills everybody; killed itself it could not see to those who have left their worker.
+        let until = Instant::now() + DEADLINE;
+        while let Ok(None) = self.process.try_wait()
+            && Instant::now() < until
+        {
+            let _ = nix::sys::signal::kill(self.pid(), Signal::SIGTERM);
+            let _ = nix::sys::signal::kill(self.pid(), Signal::SIGCONT);
+            sleep(Duration::from_millis(2));
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -262,10 +278,14 @@ pub(crate) fn wait_until(what: impl Fn() -> String, mut condition: impl FnMut() 
     }
 }
 
-/// Whether there is such a process and it is no zombie.
+/// Whether there is such a process and it has not begun to end: one that has runs nothing of its program any more.
 pub(crate) fn lives(pid: Pid) -> bool {
+    const EXITING: u64 = 4;
     let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    let Some((_, rest)) = stat.rsplit_once(") ") else { return false };
+    // State is the third field of the whole line, and the kernel's flags are the ninth.
+    let flags: u64 = rest.split(' ').nth(6).unwrap().parse().unwrap();
+    !rest.starts_with(['Z', 'X']) && flags & EXITING == 0
 }
 
 pub(crate) fn dies(pid: Pid) {

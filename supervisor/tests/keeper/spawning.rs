@@ -13,7 +13,7 @@ use etl_supervisor::keeper::{
 };
 use nix::unistd::{Pid, getsid};
 
-use crate::harness::{Place, name};
+use crate::harness::{Place, name, wait_until};
 
 #[test]
 fn a_worker_finds_what_was_promised_and_nothing_of_the_keepers() {
@@ -33,6 +33,8 @@ fn a_worker_finds_what_was_promised_and_nothing_of_the_keepers() {
         _ => None,
     });
     place.printed("show-7-2", "done");
+    let asleep = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains("(sleep) S ");
+    wait_until(|| "the script has become a sleep".to_owned(), asleep);
     let log = place.log("show-7-2");
     let of_process = |file: &str| PathBuf::from(format!("/proc/{pid}/{file}"));
     let values = |kind: &str| {
@@ -120,7 +122,7 @@ fn credentials_are_read_from_their_descriptor_and_absent_where_none_came() {
 #[ignore = "a worker of other tests"]
 fn worker_that_says_ready() {
     sd_notify::notify(&[sd_notify::NotifyState::Status("warming up"), sd_notify::NotifyState::Ready]).unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(600));
+    std::thread::sleep(std::time::Duration::from_mins(10));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use etl_supervisor::keeper::protocol::{ExitStatus, Report};
 use nix::{libc, sys::signal::Signal, unistd::Pid};
 
-use crate::harness::{Place, lives};
+use crate::harness::{Place, lives, wait_until};
 
 const DEAF: &str = "trap '' TERM; echo deaf; while :; do sleep 1; done";
 
@@ -56,6 +56,7 @@ fn a_second_signal_does_not_wait_for_anybody() {
     brain.spawned("deaf-1-1", 1);
     place.printed("deaf-1-1", "deaf");
     keeper.signal(Signal::SIGTERM);
+    wait_until(|| place.keeper_log(), || place.keeper_log().contains("stopping"));
     // No new process is started meanwhile, and that is said.
     brain.spawn("deaf-2-1", 1);
     brain.until(|report| match report {

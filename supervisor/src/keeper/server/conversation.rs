@@ -102,7 +102,7 @@ impl Server {
     fn hear_one(&mut self) -> bool {
         let Some(peer) = &mut self.peer else { return false };
         match peer.hear() {
-            Said::Request(request, fd) => self.carry_out(request, fd),
+            Said::Request(request, fd) => self.carry_out(request, fd.as_ref()),
             Said::Nonsense(detail) => self.refuse(detail),
             Said::Nothing => return false,
             Said::Gone => {
@@ -113,7 +113,7 @@ impl Server {
         true
     }
 
-    fn carry_out(&mut self, request: Request, fd: Option<OwnedFd>) {
+    fn carry_out(&mut self, request: Request, fd: Option<&OwnedFd>) {
         if let Request::Hello { version } = request {
             return self.greet(version);
         }
@@ -122,7 +122,7 @@ impl Server {
         }
         match request {
             Request::Hello { .. } => {}
-            Request::Spawn { worker, incarnation } => self.spawn(worker, incarnation, fd.as_ref()),
+            Request::Spawn { worker, incarnation } => self.spawn(worker, incarnation, fd),
             Request::Signal { worker, incarnation, signal, scope } => self.signal(&worker, incarnation, signal, scope),
             Request::Noted { worker, incarnation } => self.table.noted(worker, incarnation),
             Request::Reload => self.reload(),
