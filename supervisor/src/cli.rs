@@ -119,8 +119,10 @@ fn waiting(command: impl Future<Output = Result<ExitCode, Report>>) -> Result<Ex
 }
 
 impl Place {
+    /// Absolute, because whoever is handed it may have another working directory.
     fn path(&self) -> PathBuf {
-        self.config.clone().unwrap_or_else(|| settings::DEFAULT_PATH.into())
+        let path = self.config.clone().unwrap_or_else(|| settings::DEFAULT_PATH.into());
+        std::path::absolute(&path).unwrap_or(path)
     }
 
     fn settings(&self) -> Result<Settings, Report> {

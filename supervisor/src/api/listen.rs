@@ -85,7 +85,6 @@ impl Serving {
 pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let tokens = TokenStore::open(context.runtime.state_directory.join("tokens.json"))?;
     let path = context.runtime.api_socket();
-    let unix = unix_listener(&path).map_err(|source| ServeError::Socket { path: path.clone(), source })?;
     let tcp = context.listen.map(|address| {
         let bound = std::net::TcpListener::bind(address)
             .and_then(|listener| listener.set_nonblocking(true).and_then(|()| Ok((listener.local_addr()?, listener))));
@@ -95,6 +94,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     if let Some(address) = address.filter(|address| !address.ip().is_loopback()) {
         tracing::warn!(%address, "the API listens beyond this machine and speaks no TLS: put a proxy with TLS before it");
     }
+    let unix = unix_listener(&path).map_err(|source| ServeError::Socket { path: path.clone(), source })?;
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let api = Arc::new(Api { context, tokens, stopping: stop.clone() });

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use axum::{
-    body::Bytes,
+    body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
 use etl_shared::TenantId;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::problem::Refusal;
 
 /// Largest body of a request, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
+/// Of a body that is too large, so many bytes are waited for before the client is cut off.
+const PATIENCE_LIMIT: usize = 16 * 1024 * 1024;
 /// How long a client may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -38,11 +40,10 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-async fn read(request: Request) -> Result<Bytes, Refusal> {
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
+async fn read(request: Request) -> Result<Vec<u8>, Refusal> {
+    match tokio::time::timeout(BODY_TIMEOUT, collect(request.into_body())).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
             format!("the body is larger than {} KiB", BODY_LIMIT / 1024),
@@ -54,6 +55,23 @@ async fn read(request: Request) -> Result<Bytes, Refusal> {
             format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs()),
         )),
     }
+}
+
+/// The body, or nothing where it is too large. What is too much is still taken and thrown away for a while: a client that is
+/// cut off while it sends never sees why.
+async fn collect(mut body: Body) -> Result<Option<Vec<u8>>, axum::Error> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length += data.len();
+        if length <= BODY_LIMIT {
+            bytes.extend_from_slice(&data);
+        } else if length > PATIENCE_LIMIT {
+            break;
+        }
+    }
+    Ok((length <= BODY_LIMIT).then_some(bytes))
 }
 
 /// The tenant named in the path.

@@ -39,7 +39,7 @@ async fn supervisor(place: &Place) -> Vec<Finding> {
     let status: FleetStatus = match client.get("/api/v1/admin/workers/status").await {
         Ok(status) => status,
         Err(error) => {
-            let advice = "`systemctl start etl-supervisor`, or `etl-supervisor run`";
+            let advice = "the keeper and the other parts can be looked at when it runs";
             return vec![Finding::warn("supervisor", error.to_string(), advice)];
         }
     };

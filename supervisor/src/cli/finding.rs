@@ -44,8 +44,7 @@ impl Finding {
 
 /// An error in one line, causes included.
 pub(super) fn in_one_line(report: &Report) -> String {
-    let causes: Vec<_> = report.chain().map(|cause| cause.to_string().replace('\n', " ")).collect();
-    causes.join(": ")
+    output::causes(report).join(": ").replace('\n', " ")
 }
 
 /// Writes the table; fails when one finding does.

@@ -29,13 +29,18 @@ pub(super) fn remark(text: &str) {
 
 /// Why a command failed, cause by cause.
 pub(super) fn failure(report: &Report) {
-    let mut causes = report.chain().map(ToString::to_string);
-    let mut text = format!("etl-supervisor: {}", causes.next().unwrap_or_default());
-    for cause in causes {
-        text.push_str("\n  because: ");
-        text.push_str(&cause.replace('\n', "\n    "));
+    remark(&format!("etl-supervisor: {}", causes(report).join("\n  because: ")));
+}
+
+/// The causes in words, outermost first. Some libraries repeat a cause in their own words: it is said once.
+pub(super) fn causes(report: &Report) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    for cause in report.chain().map(ToString::to_string) {
+        if !causes.last().is_some_and(|last| last.contains(&cause)) {
+            causes.push(cause);
+        }
     }
-    remark(&text);
+    causes
 }
 
 /// Whether the answer goes to a person's screen who has not switched colour off.

@@ -156,3 +156,85 @@ fn beginning_of_last(lines: usize, file: &File, end: u64) -> io::Result<u64> {
     }
     Ok(upper)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, path::Path};
+
+    use super::*;
+
+    /// Everything that can be read now.
+    fn now(tail: &mut Tail) -> String {
+        let mut text = String::new();
+        while let Some(lines) = tail.read().unwrap() {
+            text.push_str(std::str::from_utf8(lines).unwrap());
+        }
+        text
+    }
+
+    fn write(path: &Path, text: &str) {
+        OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn half_a_line_is_shown_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut tail = Tail::new(path.clone(), 10, true);
+        assert_eq!(now(&mut tail), "");
+        write(&path, "one\nha");
+        assert_eq!(now(&mut tail), "one\n");
+        write(&path, "lf\n");
+        assert_eq!(now(&mut tail), "half\n");
+    }
+
+    #[test]
+    fn half_a_line_of_a_file_that_is_replaced_is_not_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        write(&path, "old\nlast");
+        let mut tail = Tail::new(path.clone(), 10, true);
+        assert_eq!(now(&mut tail), "old\n");
+        fs::rename(&path, directory.path().join("log.1")).unwrap();
+        // Nobody has made a new file yet, and the process may still finish its line.
+        assert_eq!(now(&mut tail), "");
+        write(&path, "new\n");
+        assert_eq!(now(&mut tail), "lastnew\n");
+    }
+
+    #[test]
+    fn a_truncated_file_is_read_from_its_beginning() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        write(&path, "a long line that was there before\n");
+        let mut tail = Tail::new(path.clone(), 0, true);
+        assert_eq!(now(&mut tail), "");
+        OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        write(&path, "new\n");
+        assert_eq!(now(&mut tail), "new\n");
+    }
+
+    #[test]
+    fn who_does_not_follow_stops_where_the_file_ended_when_it_began() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        write(&path, "one\ntwo\nthr");
+        let mut tail = Tail::new(path.clone(), 2, false);
+        tail.reading = tail.open(Some(2)).unwrap();
+        write(&path, "ee\nfour\n");
+        assert_eq!(now(&mut tail), "two\nthr");
+        assert!(tail.finished());
+    }
+
+    #[test]
+    fn the_beginning_of_the_last_lines_is_found_across_blocks() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for length in [BLOCK - 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+            let text = format!("first\n{}\nlast\n", "x".repeat(length));
+            fs::write(file.path(), &text).unwrap();
+            let end = text.len() as u64;
+            let begins = |lines| beginning_of_last(lines, file.as_file(), end).unwrap();
+            assert_eq!((begins(0), begins(1), begins(2), begins(3), begins(4)), (end, end - 5, 6, 0, 0), "{length}");
+        }
+    }
+}

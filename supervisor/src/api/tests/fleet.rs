@@ -66,7 +66,7 @@ pub(crate) fn status_of(name: &str, state: WorkerState) -> WorkerStatus {
         name,
         state,
         reason: String::new(),
-        pid: None,
+        pid: (state == WorkerState::Running).then_some(4121),
         incarnation: 1,
         started_at: None,
         uptime_seconds: None,

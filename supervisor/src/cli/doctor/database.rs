@@ -5,7 +5,7 @@ use std::time::Duration;
 use etl_shared::TenantId;
 use miette::{IntoDiagnostic, Report};
 use tokio::time;
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::{Client, error::SqlState, types::Type};
 
 use crate::{
     cli::{
@@ -60,7 +60,16 @@ async fn ask(settings: &Settings, database: &Database) -> (Vec<Finding>, Vec<Ten
             findings.push(Finding::ok("tenants query", format!("returns {} tenants", tenants.len())));
             (findings, tenants)
         }
-        Err(detail) => {
+        // A database that is still to be migrated is a normal state.
+        Err(Failure::NoTable(detail)) => {
+            findings.push(Finding::warn(
+                "tenants query",
+                detail,
+                "run `etl-supervisor migrate`, or correct database.tenants_query",
+            ));
+            (findings, Vec::new())
+        }
+        Err(Failure::Other(detail)) => {
             let advice = "correct database.tenants_query: it must return one column of positive whole numbers";
             findings.push(Finding::fail("tenants query", detail, advice));
             (findings, Vec::new())
@@ -107,23 +116,35 @@ async fn text(client: &Client, query: &str) -> Result<String, Report> {
     client.query_one(query, &[]).await.and_then(|row| row.try_get(0)).into_diagnostic()
 }
 
-async fn tenants(client: &Client, query: &str) -> Result<Vec<TenantId>, String> {
-    let words = |error: tokio_postgres::Error| {
-        error.as_db_error().map_or_else(|| error.to_string(), |e| e.message().to_owned())
+/// Why there is no list of tenants.
+enum Failure {
+    NoTable(String),
+    Other(String),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let words = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        if error.code() == Some(&SqlState::UNDEFINED_TABLE) { Self::NoTable(words) } else { Self::Other(words) }
+    }
+}
+
+async fn tenants(client: &Client, query: &str) -> Result<Vec<TenantId>, Failure> {
+    let statement = client.prepare(query).await?;
+    let [column] = statement.columns() else {
+        return Err(Failure::Other(format!("returns {} columns", statement.columns().len())));
     };
-    let statement = client.prepare(query).await.map_err(words)?;
-    let kinds: Vec<_> = statement.columns().iter().map(|column| column.type_().clone()).collect();
-    let [kind] = kinds.as_slice() else { return Err(format!("returns {} columns", kinds.len())) };
+    let kind = column.type_();
     let mut tenants = Vec::new();
-    for row in client.query(&statement, &[]).await.map_err(words)? {
+    for row in client.query(&statement, &[]).await? {
         let id = match *kind {
-            Type::INT8 => row.try_get::<_, Option<i64>>(0).map_err(words)?,
-            Type::INT4 => row.try_get::<_, Option<i32>>(0).map_err(words)?.map(i64::from),
-            Type::INT2 => row.try_get::<_, Option<i16>>(0).map_err(words)?.map(i64::from),
-            _ => return Err(format!("returns a column of type {kind}")),
+            Type::INT8 => row.try_get::<_, Option<i64>>(0)?,
+            Type::INT4 => row.try_get::<_, Option<i32>>(0)?.map(i64::from),
+            Type::INT2 => row.try_get::<_, Option<i16>>(0)?.map(i64::from),
+            _ => return Err(Failure::Other(format!("returns a column of type {kind}"))),
         };
-        let id = id.ok_or("returns NULL")?;
-        tenants.push(TenantId::try_from(id).map_err(|error| error.to_string())?);
+        let id = id.ok_or_else(|| Failure::Other("returns NULL".to_owned()))?;
+        tenants.push(TenantId::try_from(id).map_err(|error| Failure::Other(error.to_string()))?);
     }
     Ok(tenants)
 }
