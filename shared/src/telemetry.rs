@@ -35,8 +35,8 @@ impl LogLevel {
     }
 }
 
-/// Starts logging to standard error. The level comes from `ETL_LOG` (such as `debug` or `info,lapin=warn`), default `info,lapin=off`.
-/// Colour only on a terminal and never with `NO_COLOR`.
+/// Starts logging to standard error. The level comes from `ETL_LOG` (such as `debug` or `info,lapin=warn`), default
+/// `info,lapin=off`. Colour only on a terminal and never with `NO_COLOR`.
 pub fn start(format: LogFormat) -> LogLevel {
     let terminal = io::stderr().is_terminal();
     let human = match format {
@@ -60,6 +60,6 @@ fn filter_from_environment() -> EnvFilter {
     env::var("ETL_LOG")
         .ok()
         .and_then(|directives| EnvFilter::try_new(directives).ok())
-                // lapin reports every lost connection as an error of its own, although whoever uses the connection is told as well.
+        // lapin reports every lost connection as an error of its own, although whoever uses the connection is told as well.
         .unwrap_or_else(|| EnvFilter::new("info,lapin=off"))
 }

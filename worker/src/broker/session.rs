@@ -102,6 +102,7 @@ impl Session {
 
     /// Why the channel has ended: it is told after the last delivery.
     async fn cause_of_the_end(&mut self) -> BrokerError {
+        let silent = BrokerError::Silent { address: self.settings.address() };
         let end = async {
             loop {
                 if let Err(cause) = self.next().await {
@@ -109,7 +110,6 @@ impl Session {
                 }
             }
         };
-        let silent = BrokerError::Silent { address: self.settings.address() };
         tokio::time::timeout(GOODBYE, end).await.unwrap_or(silent)
     }
 
