@@ -7,12 +7,12 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
     Log,
-    keeper::{self, Act, Nature, between},
+    keeper::{self, Nature, between},
     world::{Happening, Wish, World},
 };
 use crate::{
     clock::BootTime,
-    lifecycle::{Event, Exit, RestartPolicy, StopCause, Timing},
+    lifecycle::{Event, RestartPolicy, StopCause, Timing},
 };
 
 /// Between two things that happen to one tenant, on average half of this; in milliseconds.
@@ -35,7 +35,7 @@ impl World {
         if rng.random_bool(0.8) {
             world.after(between(&mut rng, 1, EVERYBODY_PAUSE), Happening::Everybody);
         }
-        world.after(between(&mut rng, 20_000, 200_000), Happening::Calm);
+        world.after(between(&mut rng, 60_000, 900_000), Happening::Calm);
         world
     }
 
@@ -147,15 +147,6 @@ impl World {
             if self.settled {
                 self.tell(Event::Unblocked { worker: worker.clone() });
             }
-        }
-    }
-
-    /// The worker's process dies every time it lives, as fast as it can.
-    pub(super) fn drive_mad(&mut self, worker: &WorkerName) {
-        self.wishes.get_mut(worker).expect("it exists").nature = Nature::CrashesAtOnce;
-        let lives = self.keeper.as_ref().and_then(|keeper| keeper.processes.get(worker));
-        if let Some(incarnation) = lives.map(|process| process.incarnation) {
-            self.process_acts(worker, incarnation, Act::Exit(Exit::Signal(6)));
         }
     }
 }

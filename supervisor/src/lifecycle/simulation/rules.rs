@@ -57,9 +57,10 @@ pub(super) struct Rules {
     highest: BTreeMap<WorkerName, u64>,
 }
 
-/// In one minute a worker may be started so often without anybody having done anything to it, its tries after FATAL not
-/// counted: one start for each failure that is allowed, and one for each wait of at least 200 ms that doubles.
-const CALM_SPAWNS: usize = 20;
+/// In one minute a worker may be started so often without anybody having done anything to it, not counting its tries after
+/// FATAL and its restarts after a healthy run: one start for each failure that is allowed, and one for each wait of at
+/// least 200 ms that doubles.
+const CALM_SPAWNS: usize = 30;
 const MINUTE: Duration = Duration::from_mins(1);
 
 impl Rules {
@@ -121,11 +122,11 @@ impl Rules {
             Event::KeeperUp => self.keeper_up = true,
             Event::KeeperLost => self.keeper_up = false,
             Event::Found(worker, found) => {
-                let life = &mut self.history(worker).life;
-                if life.incarnation != found.incarnation {
-                    *life = Life { incarnation: found.incarnation, ..Life::default() };
-                }
-                life.term = None;
+                // What it was told in an earlier conversation is not known any longer.
+                let history = self.history(worker);
+                let ready = found.ready || history.timing.is_some_and(|timing| timing.ready_on_exec);
+                let ready_since = ready.then_some(found.started_at);
+                history.life = Life { incarnation: found.incarnation, ready_since, ..Life::default() };
             }
             _ => {}
         }
@@ -248,7 +249,7 @@ impl Rules {
         let life = &mut self.history(worker).life;
         assert_eq!(life.incarnation, incarnation, "KILL to a process of {worker} that is not the newest");
         let (_, due) = life.term.unwrap_or_else(|| panic!("{worker} is killed and was not asked to leave"));
-        assert!(hurry || now >= due, "{worker} is killed within its grace period");
+        assert!(hurry || life.killed.is_some() || now >= due, "{worker} is killed within its grace period");
         let again = life.killed.replace(now);
         assert!(
             again.is_none_or(|before| now.since(before) >= Duration::from_secs(5)),
@@ -290,8 +291,8 @@ impl Rules {
             | Verdict::Dependency
             | Verdict::Lost => false,
         };
-        // What a lost keeper took with it is not held against the worker.
-        if failed && told == Some(Told::Up) && *event != Event::KeeperLost {
+        // Not held against it: what a lost keeper took with it, and what happened while no supervisor was there.
+        if failed && told == Some(Told::Up) && *event != Event::KeeperLost && current {
             history.failures.push(now);
             history.follows = Some(now);
             let answers = [WorkerState::Starting, WorkerState::Backoff, WorkerState::Waiting, WorkerState::Fatal];

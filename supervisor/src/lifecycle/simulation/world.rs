@@ -160,7 +160,7 @@ impl World {
     }
 
     /// The next thing happens, unless it is later than `end`.
-    fn step(&mut self, end: BootTime) -> bool {
+    pub(super) fn step(&mut self, end: BootTime) -> bool {
         let late = if self.unreliable { between(&mut self.rng, 0, 20) } else { Duration::ZERO };
         let tick = self.fleet.as_ref().and_then(Fleet::next_deadline).map(|deadline| self.now.max(deadline + late));
         let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
