@@ -52,7 +52,7 @@ start_supervisor() {
 # TERM to the supervisor ends keeper and workers too; whatever of them does not go is killed by its pid.
 stop_supervisor() {
     local pid pids
-    if [[ -z $supervisor ]]; then return; fi
+    if [[ -z $supervisor ]]; then return 0; fi
     mapfile -t pids < <(supervised_pids)
     kill -TERM "$supervisor" 2>/dev/null || true
     for _ in {1..150}; do

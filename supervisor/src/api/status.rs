@@ -54,9 +54,13 @@ pub(super) async fn fleet(
 pub(super) async fn tenant(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    TenantInPath(tenant): TenantInPath,
+    TenantInPath(asked): TenantInPath,
 ) -> Result<Json<TenantStatus>, Refusal> {
-    authorize(&caller, Permission::ReadTenant(Some(tenant)))?;
+    // What was granted is shown, not what was asked for.
+    let tenant = match authorize(&caller, Permission::ReadTenant(Some(asked)))? {
+        Scope::Tenant(tenant) => tenant,
+        Scope::Everybody => asked,
+    };
     let view = known(&api, tenant)?;
     let look = |worker: &WorkerView, process: &ProcessView| {
         let sample = api.context.sample.and_then(|sample| sample(process.pid));
