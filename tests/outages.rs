@@ -35,7 +35,7 @@ fn complains(status: &FleetStatus, part: &str) -> bool {
 }
 
 fn all_well(status: &FleetStatus) -> bool {
-    status.supervisor.parts.values().all(|part| part.ok)
+    fleet::well(status, &["keeper", "broker", "database", "tenants"])
 }
 
 /// No worker has been given up, and none has spent a restart on the outage.
