@@ -274,11 +274,11 @@ impl Slot {
     }
 
     pub(super) fn dependency_up(&mut self, context: &mut Context<'_>) {
-        let spread = COMEBACK.mul_f64(self.draw(context));
-        match &mut self.state {
+        match self.state {
             State::Waiting { on: Dependency::Named, retry_at } => {
-                let comeback = context.now + spread;
-                *retry_at = Some(retry_at.map_or(comeback, |planned| planned.min(comeback)));
+                let comeback = context.now + COMEBACK.mul_f64(self.draw(context));
+                let retry_at = Some(retry_at.map_or(comeback, |planned| planned.min(comeback)));
+                self.state = State::Waiting { on: Dependency::Named, retry_at };
             }
             State::Waiting { on: Dependency::Provision(_) | Dependency::Keeper | Dependency::Lease(_), .. }
             | State::Stopped
