@@ -46,7 +46,14 @@ pub enum Event {
         /// What it cannot do without and is not there yet, in words for a person.
         blocked: Option<String>,
     },
-    /// The worker should not run, but is known. Adds it where it is new.
+    /// Its limits in time are others from the next step on.
+    Retime {
+        /// Which worker.
+        worker: WorkerName,
+        /// Its limits in time.
+        timing: Timing,
+    },
+    /// The worker should not run, but be known. Adds it where it is new.
     Unwant {
         /// Which worker.
         worker: WorkerName,

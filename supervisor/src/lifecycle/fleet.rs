@@ -70,6 +70,7 @@ impl Fleet {
                 self.slots.entry(worker.clone()).or_insert_with(|| Slot::new(worker.clone(), timing));
                 self.with(&worker, now, out, |slot, context| slot.want(timing, blocked, context));
             }
+            Event::Retime { worker, timing } => self.with(&worker, now, out, |slot, _| slot.retime(timing)),
             Event::Unwant { worker, why } => {
                 self.add_undecided(&worker);
                 self.with(&worker, now, out, |slot, context| slot.unwant(Wanted::Down(why), context));

@@ -97,6 +97,11 @@ impl Slot {
         self.tally.iter()
     }
 
+    /// A process lives, or the keeper has been asked for one.
+    pub const fn has_process_or_expects_one(&self) -> bool {
+        self.state.incarnation().is_some()
+    }
+
     /// Its process has gone, or it never had one, and it is not wanted any longer.
     pub(super) const fn is_done(&self) -> bool {
         matches!((&self.state, self.wanted), (State::Stopped, Wanted::Gone(_)))
@@ -134,6 +139,11 @@ impl Slot {
             | State::Waiting { .. }
             | State::Fatal { .. } => {}
         }
+    }
+
+    pub(super) const fn retime(&mut self, timing: Timing) {
+        // Deadlines that are already set stay: they were promised under the old limits.
+        self.timing = timing;
     }
 
     pub(super) fn unwant(&mut self, wanted: Wanted, context: &mut Context<'_>) {
@@ -442,7 +452,7 @@ impl Slot {
                 }
             }
             State::Running { .. } | State::Starting { .. } | State::Spawning { .. } => {
-                self.left_by_itself(exit, context)
+                self.left_by_itself(exit, context);
             }
             // They have no process, so no incarnation is theirs.
             State::Stopped

@@ -149,6 +149,7 @@ impl Rules {
     fn disturb(&mut self, event: &Event, now: BootTime) {
         let touched = match event {
             Event::Tick
+            | Event::Retime { .. }
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::Ready { .. }
