@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, env, fmt::Write as _, fs, path::Path};
 use etl_shared::{Verdict, WorkerName};
 
 use super::{
-    Effect, Event, Exit, Found, RestartPolicy, SpawnTrouble, State, StopCause, StopSignal, Why,
+    Effect, Event, Exit, Found, RestartPolicy, SpawnTrouble, State, StopCause, StopSignal, Timing, Why,
     tests::{CRASH, Scene, TIMING, name, one, seconds},
 };
 
@@ -140,6 +140,7 @@ const TABLES: [(&str, &[Column]); 4] = [
                 timing: TIMING,
                 blocked: Some("its queue".to_owned()),
             }),
+            ("Retime", |_| Event::Retime { worker: one(), timing: Timing { grace: seconds(5), ..TIMING } }),
             ("Unwant", |_| Event::Unwant { worker: one(), why: Why::Operator }),
             ("Remove", |_| Event::Remove { worker: one(), why: Why::NotListed }),
             ("Revive", |_| Event::Revive { worker: one() }),
@@ -245,6 +246,7 @@ const STATES: usize = 10;
 fn kind(event: &Event) -> &'static str {
     match event {
         Event::Want { .. } => "Want",
+        Event::Retime { .. } => "Retime",
         Event::Unwant { .. } => "Unwant",
         Event::Remove { .. } => "Remove",
         Event::Revive { .. } => "Revive",
@@ -266,7 +268,7 @@ fn kind(event: &Event) -> &'static str {
     }
 }
 
-const EVENTS: usize = 19;
+const EVENTS: usize = 20;
 
 /// What becomes of the state when the event happens.
 fn cell(mut scene: Scene, event: Event) -> String {
