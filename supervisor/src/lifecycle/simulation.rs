@@ -19,6 +19,7 @@ use world::World;
 mod chaos;
 mod isolation;
 mod keeper;
+mod link;
 mod places;
 mod rules;
 mod world;
@@ -36,7 +37,7 @@ fn whatever_happens_the_rules_hold_and_every_worker_gets_where_it_is_wanted() {
     for_every_seed(SEEDS, |seed, log| {
         let mut world = World::chaotic(seed, log);
         world.run_until_calm();
-        world.run_for(Duration::from_mins(60));
+        world.run_for(Duration::from_hours(1));
         world.check_that_everybody_is_where_it_is_wanted();
     });
 }

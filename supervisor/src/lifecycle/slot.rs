@@ -229,12 +229,13 @@ impl Slot {
     }
 
     pub(super) fn hurry(&mut self, context: &mut Context<'_>) {
-        match self.state {
+        match &mut self.state {
             State::Stopping { killed: false, .. } => self.kill(context),
+            // It is killed as soon as it has a pid.
+            State::Spawning { hurry, replace, .. } => *hurry = replace.is_some() || self.wanted != Wanted::Up,
             State::Stopping { killed: true, .. }
             | State::Stopped
             | State::Queued
-            | State::Spawning { .. }
             | State::Starting { .. }
             | State::Running { .. }
             | State::Backoff { .. }
@@ -284,11 +285,11 @@ impl Slot {
     }
 
     pub(super) fn dependency_up(&mut self, context: &mut Context<'_>) {
-        let spread = COMEBACK.mul_f64(self.draw(context));
-        match &mut self.state {
+        match self.state {
             State::Waiting { on: Dependency::Named, retry_at } => {
-                let comeback = context.now + spread;
-                *retry_at = Some(retry_at.map_or(comeback, |planned| planned.min(comeback)));
+                let comeback = context.now + COMEBACK.mul_f64(self.draw(context));
+                let retry_at = Some(retry_at.map_or(comeback, |planned| planned.min(comeback)));
+                self.state = State::Waiting { on: Dependency::Named, retry_at };
             }
             State::Waiting { on: Dependency::Provision(_) | Dependency::Keeper | Dependency::Lease(_), .. }
             | State::Stopped
@@ -362,8 +363,8 @@ impl Slot {
     }
 
     pub(super) fn spawned(&mut self, incarnation: u64, pid: i32, started_at: BootTime, context: &mut Context<'_>) {
-        let replace = match self.state {
-            State::Spawning { incarnation: expected, replace } if expected == incarnation => replace,
+        let (replace, hurry) = match self.state {
+            State::Spawning { incarnation: expected, replace, hurry } if expected == incarnation => (replace, hurry),
             // Late news about an earlier life.
             State::Spawning { .. }
             | State::Stopped
@@ -392,6 +393,10 @@ impl Slot {
             (Wanted::Up | Wanted::Undecided, None) => {}
             (Wanted::Up | Wanted::Undecided, Some(cause)) => self.stop(cause, context),
             (Wanted::Resting | Wanted::Down(_) | Wanted::Gone(_), _) => self.stop(cause_of(self.wanted), context),
+        }
+        if hurry {
+            // Nothing where it was not told to leave.
+            self.kill(context);
         }
     }
 
@@ -496,7 +501,7 @@ impl Slot {
         // removed and came back, and of a supervisor before this one.
         self.incarnation = (self.incarnation + 1).max(context.now.0 / 1000);
         self.starts += 1;
-        self.state = State::Spawning { incarnation: self.incarnation, replace: None };
+        self.state = State::Spawning { incarnation: self.incarnation, replace: None, hurry: false };
         context.effects.push(Effect::Spawn { worker: self.name.clone(), incarnation: self.incarnation });
     }
 

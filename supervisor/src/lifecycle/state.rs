@@ -75,6 +75,8 @@ pub enum State {
         incarnation: u64,
         /// It is to be replaced as soon as it is there, because it may be started in the old way.
         replace: Option<StopCause>,
+        /// Nobody will wait for it to leave.
+        hurry: bool,
     },
     /// The process runs but has not said that it is ready.
     Starting {

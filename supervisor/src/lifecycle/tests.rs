@@ -22,6 +22,11 @@ pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Only just not `time`.
+pub(super) fn almost(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_millis(1))
+}
+
 pub(super) fn name(text: &str) -> WorkerName {
     text.parse().unwrap()
 }

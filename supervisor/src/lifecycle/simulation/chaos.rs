@@ -82,6 +82,7 @@ impl World {
             5 => self.tell(Event::Wake { worker }),
             6 => self.tell(Event::Blocked { worker, on: "its queue".to_owned() }),
             7 => self.tell(Event::Unblocked { worker }),
+            9 if nature == Nature::Healthy => self.tell(Event::Retime { worker, timing }),
             9 => {
                 self.say_wish(&worker);
                 self.tell(Event::Replace { worker, cause: StopCause::Changed });
@@ -102,12 +103,22 @@ impl World {
         }
         let pause = between(&mut self.rng, 1, EVERYBODY_PAUSE);
         self.after(pause, Happening::Everybody);
-        match self.rng.random_range(0..10) {
+        match self.rng.random_range(0..11) {
             0 | 1 => self.keeper_dies(),
             2 => self.socket_breaks(),
             3..=5 if self.fleet.is_some() => self.supervisor_dies(),
             6..=8 if self.dependency => self.dependency_goes(),
+            9 => self.rules_change(),
             _ => self.tell(Event::DependencyUp),
+        }
+    }
+
+    /// Somebody changes how many may start at once. Those who are starting go on.
+    fn rules_change(&mut self) {
+        self.policy.max_concurrent_starts = self.rng.random_range(0..4);
+        self.rules.places_become(self.policy.max_concurrent_starts);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.set_policy(self.policy.clone());
         }
     }
 

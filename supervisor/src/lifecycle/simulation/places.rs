@@ -21,6 +21,10 @@ impl Places {
         Self { allowed: policy.max_concurrent_starts.max(1), hold: policy.place_hold, taken: BTreeMap::new() }
     }
 
+    pub(super) fn become_as_many_as(&mut self, places: usize) {
+        self.allowed = places.max(1);
+    }
+
     pub(super) fn hears(&mut self, event: &Event, now: BootTime) {
         match event {
             Event::Spawned { worker, incarnation, .. } => {

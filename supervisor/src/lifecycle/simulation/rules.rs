@@ -10,7 +10,7 @@ use etl_shared::{Verdict, WorkerName, api::WorkerState};
 use super::places::Places;
 use crate::{
     clock::BootTime,
-    lifecycle::{Dependency, Effect, Event, Fleet, RestartPolicy, State, StopSignal, Timing},
+    lifecycle::{Dependency, Effect, Event, Fleet, RestartPolicy, Slot, State, StopSignal, Timing},
 };
 
 /// What the fleet was last told to want.
@@ -30,6 +30,7 @@ struct Life {
     /// When it was told to leave, and when it may be killed.
     term: Option<(BootTime, BootTime)>,
     killed: Option<BootTime>,
+    hurried: bool,
 }
 
 /// What one worker's history allows.
@@ -82,6 +83,11 @@ impl Rules {
         *self = Self { highest, ..Self::new(self.policy.clone()) };
     }
 
+    pub(super) fn places_become(&mut self, places: usize) {
+        self.policy.max_concurrent_starts = places;
+        self.places.become_as_many_as(places);
+    }
+
     fn history(&mut self, worker: &WorkerName) -> &mut History {
         self.histories.entry(worker.clone()).or_default()
     }
@@ -119,6 +125,14 @@ impl Rules {
             }
             Event::Blocked { worker, .. } if fleet.slot(worker).is_some() => self.set_missing(worker, true),
             Event::Unblocked { worker } => self.set_missing(worker, false),
+            Event::Hurry { worker } => {
+                let state = fleet.slot(worker).map(Slot::state);
+                self.history(worker).life.hurried |=
+                    matches!(state, Some(State::Stopping { .. } | State::Spawning { .. }));
+            }
+            Event::Retime { worker, timing } if fleet.slot(worker).is_some() => {
+                self.history(worker).timing = Some(*timing);
+            }
             Event::KeeperUp => self.keeper_up = true,
             Event::KeeperLost => self.keeper_up = false,
             Event::Found(worker, found) => {
@@ -184,8 +198,7 @@ impl Rules {
                     self.judge_term(worker, *incarnation, now);
                 }
                 Effect::Stop { worker, incarnation, signal: StopSignal::Kill } => {
-                    let hurry = matches!(event, Event::Hurry { .. });
-                    self.judge_kill(worker, *incarnation, now, hurry);
+                    self.judge_kill(worker, *incarnation, now);
                 }
                 Effect::Changed { worker, from, to, verdict } => {
                     if let Some(verdict) = verdict {
@@ -246,11 +259,11 @@ impl Rules {
         life.term = Some((now, now + grace));
     }
 
-    fn judge_kill(&mut self, worker: &WorkerName, incarnation: u64, now: BootTime, hurry: bool) {
+    fn judge_kill(&mut self, worker: &WorkerName, incarnation: u64, now: BootTime) {
         let life = &mut self.history(worker).life;
         assert_eq!(life.incarnation, incarnation, "KILL to a process of {worker} that is not the newest");
         let (_, due) = life.term.unwrap_or_else(|| panic!("{worker} is killed and was not asked to leave"));
-        assert!(hurry || life.killed.is_some() || now >= due, "{worker} is killed within its grace period");
+        assert!(life.hurried || life.killed.is_some() || now >= due, "{worker} is killed within its grace period");
         let again = life.killed.replace(now);
         assert!(
             again.is_none_or(|before| now.since(before) >= Duration::from_secs(5)),
@@ -282,16 +295,10 @@ impl Rules {
         }
         history.life.ready_since = None;
         history.follows = None;
-        let failed = match verdict {
-            Verdict::Exit(78) => false,
-            Verdict::Hung | Verdict::SpawnFailed | Verdict::Exit(_) | Verdict::Crash(_) | Verdict::Drained => true,
-            Verdict::Operator
-            | Verdict::ScaleDown
-            | Verdict::Recycle
-            | Verdict::Oom
-            | Verdict::Dependency
-            | Verdict::Lost => false,
-        };
+        let failed = matches!(
+            verdict,
+            Verdict::Hung | Verdict::SpawnFailed | Verdict::Exit(_) | Verdict::Crash(_) | Verdict::Drained
+        ) && *verdict != Verdict::Exit(78);
         // Not held against it: what a lost keeper took with it, and what happened while no supervisor was there.
         if failed && told == Some(Told::Up) && *event != Event::KeeperLost && current {
             history.failures.push(now);

@@ -3,18 +3,16 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use etl_shared::WorkerName;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     Log,
-    keeper::{self, Act, Keeper, Nature, Process, between},
+    keeper::{Act, Keeper, Nature, between},
     rules::Rules,
 };
 use crate::{
     clock::BootTime,
-    lifecycle::{
-        Effect, Event, Exit, Fleet, Found, RestartPolicy, SpawnTrouble, State, StopSignal, Timing, Wanted, Why,
-    },
+    lifecycle::{Effect, Event, Fleet, RestartPolicy, State, StopSignal, Timing, Wanted, Why},
 };
 
 /// Something that will happen.
@@ -47,9 +45,9 @@ pub(super) enum Request {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Order {
-    worker: WorkerName,
-    incarnation: u64,
-    request: Request,
+    pub(super) worker: WorkerName,
+    pub(super) incarnation: u64,
+    pub(super) request: Request,
 }
 
 /// What should be, whoever knows of it.
@@ -65,6 +63,7 @@ pub(super) struct Wish {
     pub(super) lease_until: BootTime,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct World {
     pub(super) now: BootTime,
     pub(super) seed: u64,
@@ -75,8 +74,8 @@ pub(super) struct World {
     pub(super) tenant_rngs: BTreeMap<i64, StdRng>,
     pub(super) fleet: Option<Fleet>,
     /// How many conversations there were, and how many lives of the supervisor.
-    talk: u64,
-    life: u64,
+    pub(super) talk: u64,
+    pub(super) life: u64,
     pub(super) connected: bool,
     pub(super) settled: bool,
     pub(super) keeper: Option<Keeper>,
@@ -88,10 +87,10 @@ pub(super) struct World {
     pub(super) rules: Rules,
     /// Every effect with its time, where somebody wants to look at them.
     pub(super) trace: Option<Vec<(BootTime, Effect)>>,
-    agenda: BTreeMap<(BootTime, u64), Happening>,
+    pub(super) agenda: BTreeMap<(BootTime, u64), Happening>,
     scheduled: u64,
-    pids: i32,
-    lanes: BTreeMap<(WorkerName, bool), BootTime>,
+    pub(super) pids: i32,
+    pub(super) lanes: BTreeMap<(WorkerName, bool), BootTime>,
     log: Log,
 }
 
@@ -183,8 +182,6 @@ impl World {
         match happening {
             Happening::Report(talk, event) if talk == self.talk && self.connected => self.take_report(event),
             Happening::Order(talk, order) if talk == self.talk && self.connected => self.keeper_takes(&order),
-            // Whoever should have heard it is not there any longer.
-            Happening::Report(..) | Happening::Order(..) => {}
             Happening::Process(worker, incarnation, act) => self.process_acts(&worker, incarnation, act),
             Happening::Tenant(tenant) => self.trouble_tenant(tenant),
             Happening::Everybody => self.trouble_everybody(),
@@ -195,9 +192,9 @@ impl World {
             }
             Happening::SupervisorReturns => self.supervisor_starts(),
             Happening::Hello(talk) if talk == self.talk && !self.connected => self.hello(),
-            Happening::Hello(_) => {}
             Happening::ListKnown(life) if life == self.life && self.fleet.is_some() => self.list_is_known(),
-            Happening::ListKnown(_) => {}
+            // Whoever should have heard it is not there any longer, or knows already.
+            Happening::Report(..) | Happening::Order(..) | Happening::Hello(_) | Happening::ListKnown(_) => {}
             Happening::DependencyReturns => self.dependency_returns(),
             Happening::Calm => self.calm_down(),
         }
@@ -234,7 +231,7 @@ impl World {
     }
 
     /// Workers that only the keeper knows of, once it and the list have spoken.
-    fn remove_what_nobody_wants(&mut self) {
+    pub(super) fn remove_what_nobody_wants(&mut self) {
         let fleet = self.fleet.as_ref().expect("it has just learned something");
         let nobodys: Vec<WorkerName> = fleet
             .slots()
@@ -266,16 +263,16 @@ impl World {
     }
 
     /// Hands the fleet an event, judges what it makes of it, and carries it out.
+    #[expect(clippy::needless_pass_by_value, reason = "as the fleet takes it")]
     pub(super) fn tell(&mut self, event: Event) {
         let Some(fleet) = &mut self.fleet else { return };
         self.rules.hears(&event, self.now, fleet);
-        let due = event == Event::Tick;
         let effects = fleet.handle(event.clone(), self.now);
         if let Some(log) = &self.log {
             let now = self.now.since(BootTime(1_000_000_000)).as_secs_f64();
             log.borrow_mut().push(format!("{now:>12.3} {event:?}\n{:>16} {effects:?}", "→"));
         }
-        assert!(!due || !effects.is_empty(), "a tick was due and nothing came of it");
+        assert!(event != Event::Tick || !effects.is_empty(), "a tick was due and nothing came of it");
         self.rules.judges(&event, &effects, self.now, fleet);
         if let Some(trace) = &mut self.trace {
             trace.extend(effects.iter().map(|effect| (self.now, effect.clone())));
@@ -292,184 +289,6 @@ impl World {
                 self.after(delay, Happening::Order(self.talk, order));
             }
         }
-    }
-
-    // ---- the way between them -------------------------------------------------------------------------------------
-
-    /// How long something takes from one to the other: never overtaking what was said of the same worker before.
-    fn delay(&mut self, worker: &WorkerName, to_keeper: bool) -> Duration {
-        let unreliable = self.unreliable;
-        let rng = self.rngs.get_mut(worker).expect("every worker has one");
-        let slow = unreliable && rng.random_bool(0.04);
-        let arrival = self.now + if slow { between(rng, 20, 5_000) } else { between(rng, 1, 20) };
-        let lane = self.lanes.entry((worker.clone(), to_keeper)).or_default();
-        *lane = arrival.max(*lane + Duration::from_micros(1));
-        lane.since(self.now)
-    }
-
-    fn report(&mut self, worker: &WorkerName, event: Event) {
-        if !self.connected {
-            return;
-        }
-        let delay = self.delay(worker, false);
-        let rng = self.rngs.get_mut(worker).expect("every worker has one");
-        if self.unreliable && rng.random_bool(0.05) {
-            let again = delay + between(rng, 1, 10_000);
-            self.after(again, Happening::Report(self.talk, event.clone()));
-        }
-        self.after(delay, Happening::Report(self.talk, event));
-    }
-
-    fn take_report(&mut self, event: Event) {
-        if let (Event::Exited { worker, incarnation, .. }, Some(keeper)) = (&event, &mut self.keeper) {
-            // Some exits are never noted, and are said again after the next hello.
-            if !self.unreliable || self.rng.random_bool(0.8) {
-                keeper.retained.retain(|(name, number, _)| (name, number) != (worker, incarnation));
-            }
-        }
-        self.tell(event);
-    }
-
-    fn say_hello_soon(&mut self) {
-        let delay = between(&mut self.rng, 1, 100);
-        self.after(delay, Happening::Hello(self.talk));
-    }
-
-    fn hello(&mut self) {
-        let (Some(keeper), true) = (&mut self.keeper, self.fleet.is_some()) else { return };
-        let lives: Vec<_> =
-            keeper.processes.iter().map(|(worker, process)| (worker.clone(), process.clone())).collect();
-        let exits = keeper.retained.clone();
-        if self.rng.random_bool(0.8) {
-            keeper.retained.clear();
-        }
-        self.connected = true;
-        for (worker, Process { incarnation, pid, started_at, ready, .. }) in lives {
-            self.tell(Event::Found(worker, Found { incarnation, pid, started_at, ready }));
-        }
-        for (worker, incarnation, exit) in exits {
-            self.tell(Event::Exited { worker, incarnation, exit });
-        }
-        self.tell(Event::KeeperUp);
-        if self.settled {
-            self.remove_what_nobody_wants();
-        }
-    }
-
-    /// The conversation ends. The keeper still reads some of what was on its way to it; nothing else arrives.
-    fn hang_up(&mut self) {
-        let talk = self.talk;
-        let orders: Vec<_> = self.agenda.values().cloned().collect();
-        let orders = orders.into_iter().filter_map(|happening| match happening {
-            Happening::Order(sent, order) if sent == talk => Some(order),
-            _ => None,
-        });
-        let read: usize = self.rng.random_range(0..4);
-        self.talk += 1;
-        self.connected = false;
-        for order in orders.take(read) {
-            self.keeper_takes(&order);
-        }
-    }
-
-    /// Only the socket breaks; the keeper and its processes live on.
-    pub(super) fn socket_breaks(&mut self) {
-        if self.connected {
-            self.note(|| "the socket breaks".to_owned());
-            self.hang_up();
-            self.tell(Event::KeeperLost);
-            self.say_hello_soon();
-        }
-    }
-
-    // ---- the keeper and its processes -----------------------------------------------------------------------------
-
-    /// The keeper dies and takes every process with it; some leases stay held for a while.
-    pub(super) fn keeper_dies(&mut self) {
-        let Some(keeper) = self.keeper.take() else { return };
-        self.note(|| "the keeper dies".to_owned());
-        self.talk += 1;
-        for worker in keeper.processes.into_keys() {
-            if self.rng.random_bool(0.3) {
-                let held = between(&mut self.rng, 10, 30_000);
-                self.wishes.get_mut(&worker).expect("it had a process").lease_until = self.now + held;
-            }
-        }
-        if self.connected {
-            self.connected = false;
-            self.tell(Event::KeeperLost);
-        }
-        let away = between(&mut self.rng, 100, 20_000);
-        self.after(away, Happening::KeeperReturns);
-    }
-
-    fn keeper_takes(&mut self, order: &Order) {
-        let Order { worker, incarnation, request } = order;
-        let (incarnation, rng) = (*incarnation, self.rngs.get_mut(worker).expect("every worker has one"));
-        let Some(keeper) = &mut self.keeper else { return };
-        let wish = &self.wishes[worker];
-        let signal = match request {
-            Request::Signal(signal) => *signal,
-            Request::Spawn => {
-                let living = keeper.processes.get(worker);
-                assert!(living.is_none(), "a second process is ordered for {worker}, whose first lives: {living:?}");
-                let trouble = if wish.lease_until > self.now {
-                    Some(SpawnTrouble::LeaseHeld { holder: "somebody".to_owned() })
-                } else if wish.nature == Nature::CannotBeStarted {
-                    Some(SpawnTrouble::Failed { detail: "no such program".to_owned() })
-                } else {
-                    None
-                };
-                if let Some(trouble) = trouble {
-                    return self.report(worker, Event::SpawnFailed { worker: worker.clone(), incarnation, trouble });
-                }
-                self.pids += 1;
-                let (pid, started_at, nature) = (self.pids, self.now, wish.nature);
-                let process = Process { incarnation, pid, started_at, ready: false, nature };
-                keeper.processes.insert(worker.clone(), process);
-                let acts = keeper::after_start(nature, self.dependency, rng);
-                for (delay, act) in acts {
-                    self.after(delay, Happening::Process(worker.clone(), incarnation, act));
-                }
-                return self.report(worker, Event::Spawned { worker: worker.clone(), incarnation, pid, started_at });
-            }
-        };
-        let Some(process) = keeper.processes.get(worker).filter(|process| process.incarnation == incarnation) else {
-            return;
-        };
-        let act = match signal {
-            StopSignal::Term => keeper::after_term(process.nature, rng),
-            StopSignal::Kill => keeper::after_kill(rng),
-        };
-        if let Some((delay, act)) = act {
-            self.after(delay, Happening::Process(worker.clone(), incarnation, act));
-        }
-    }
-
-    pub(super) fn process_acts(&mut self, worker: &WorkerName, incarnation: u64, act: Act) {
-        let Some(keeper) = &mut self.keeper else { return };
-        let Some(process) = keeper.processes.get_mut(worker).filter(|process| process.incarnation == incarnation)
-        else {
-            return;
-        };
-        let event = match act {
-            Act::Ready => {
-                process.ready = true;
-                Event::Ready { worker: worker.clone(), incarnation }
-            }
-            Act::Exit(exit) => {
-                keeper.processes.remove(worker);
-                keeper.retained.push((worker.clone(), incarnation, exit));
-                Event::Exited { worker: worker.clone(), incarnation, exit }
-            }
-        };
-        self.report(worker, event);
-    }
-
-    /// Somebody with a shell ends it.
-    pub(super) fn process_is_shot(&mut self, worker: &WorkerName) {
-        let Some(process) = self.keeper.as_ref().and_then(|keeper| keeper.processes.get(worker)) else { return };
-        self.process_acts(worker, process.incarnation, Act::Exit(Exit::Signal(9)));
     }
 
     // ---- the end --------------------------------------------------------------------------------------------------

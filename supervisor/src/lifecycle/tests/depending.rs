@@ -126,7 +126,7 @@ fn a_dependency_that_returns_does_not_make_anybody_wait_longer() {
     let mut scene = Scene::running();
     scene.exits(&one(), Exit::Code(69));
     let planned = scene.fleet.next_deadline().unwrap();
-    scene.pass(planned.since(scene.now) - Duration::from_millis(1));
+    scene.pass(almost(planned.since(scene.now)));
     scene.tell(Event::DependencyUp);
     assert!(scene.fleet.next_deadline().unwrap() <= planned);
 }

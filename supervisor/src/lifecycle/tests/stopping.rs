@@ -141,7 +141,7 @@ fn the_restart_of_one_tenant_touches_no_other() {
 fn a_process_that_ignores_term_is_killed_after_its_grace_and_again_while_it_lives() {
     let mut scene = Scene::running();
     scene.stop(&one());
-    assert_eq!(orders(&scene.pass(TIMING.grace - Duration::from_millis(1))), [""; 0]);
+    assert_eq!(orders(&scene.pass(almost(TIMING.grace))), [""; 0]);
     assert_eq!(orders(&scene.pass(Duration::from_millis(1))), ["KILL transform-1-1"]);
     assert_eq!(orders(&scene.pass(seconds(4))), [""; 0]);
     assert_eq!(orders(&scene.pass(seconds(11))), ["KILL transform-1-1"; 3]);
@@ -209,4 +209,19 @@ fn a_worker_that_failed_rests_too_but_a_fatal_one_stays_in_sight() {
     scene.exits(&one(), Exit::Code(78));
     scene.rest(&one());
     assert_eq!(scene.shown(&one()), WorkerState::Fatal);
+}
+
+#[test]
+fn a_hurried_stop_before_the_pid_is_known_kills_the_process_as_soon_as_it_is_there() {
+    let mut scene = Scene::new();
+    scene.want(&one());
+    scene.stop(&one());
+    scene.tell(Event::Hurry { worker: one() });
+    assert_eq!(orders(&scene.spawned(&one())), ["TERM transform-1-1", "KILL transform-1-1"]);
+
+    let mut wanted = Scene::new();
+    wanted.want(&one());
+    wanted.tell(Event::Hurry { worker: one() });
+    wanted.stop(&one());
+    assert_eq!(orders(&wanted.spawned(&one())), ["TERM transform-1-1"], "nobody had told it to leave");
 }
