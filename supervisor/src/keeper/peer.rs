@@ -22,7 +22,7 @@ use super::{
 };
 
 /// A brain that lets this much pile up is not reading: it is left, and told everything again when it comes back.
-const MOST_WAITING: usize = 100_000;
+const MOST_WAITING: usize = 50_000;
 
 /// A connection that was accepted.
 pub(super) struct Peer {

@@ -99,8 +99,20 @@ impl Place {
 
     /// Starts a keeper and waits until it listens.
     pub(crate) fn start(&self) -> Keeper {
+        self.start_command(self.keeper_command())
+    }
+
+    /// Starts a keeper after some lines of shell in the same process.
+    pub(crate) fn start_through(&self, script: &str) -> Keeper {
+        let mut command = Command::new("sh");
+        let keeper = self.keeper_command();
+        command.args(["-c", &format!("{script}; exec \"$@\""), "sh"]).arg(keeper.get_program()).args(keeper.get_args());
+        self.start_command(command)
+    }
+
+    fn start_command(&self, mut command: Command) -> Keeper {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("keeper.log")).unwrap();
-        let process = self.keeper_command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let mut keeper = Keeper { process };
         wait_until(
             || format!("the keeper listens; it printed: {}", fs::read_to_string(self.path("keeper.log")).unwrap()),
