@@ -1,0 +1,52 @@
+//! Secrets on their way to a worker: a file in memory that nobody can change any more.
+
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    os::fd::OwnedFd,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, SealFlag, fcntl},
+    libc,
+    sys::memfd::{MFdFlags, memfd_create},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Puts a secret into a sealed memory file, to go with [`Request::Spawn`](super::protocol::Request::Spawn).
+pub fn credentials_memfd(secret: &SecretString) -> io::Result<OwnedFd> {
+    let mut file = File::from(create()?);
+    file.write_all(secret.expose_secret().as_bytes())?;
+    file.rewind()?;
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
+}
+
+fn create() -> nix::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let not_executable = MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+    match memfd_create("credentials", flags | not_executable) {
+        // Before Linux 6.3.
+        Err(Errno::EINVAL) => memfd_create("credentials", flags),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn the_secret_can_be_read_and_not_be_changed() {
+        let mut file = File::from(credentials_memfd(&"hunter2".to_owned().into()).unwrap());
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "hunter2");
+        assert_eq!(file.write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(file.set_len(0).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+}

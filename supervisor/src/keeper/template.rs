@@ -1,0 +1,240 @@
+//! Command templates: what a worker of a queue type runs. The brain names a type; what that means is decided here.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::{CString, OsString},
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use etl_shared::{QueueType, WorkerName, environment};
+use nix::errno::Errno;
+
+use super::protocol::SpawnFailure;
+use crate::settings::{Queue, Readiness};
+
+/// Searched after the directory of our own program.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The numbers at which a worker finds what it inherited: lease, credentials, flight record.
+const CREDENTIALS_NUMBER: u32 = 4;
+const FLIGHT_NUMBER: u32 = 5;
+
+/// The templates of one reading of the configuration.
+#[derive(Debug)]
+pub(super) struct Templates {
+    queues: BTreeMap<QueueType, Queue>,
+    search_path: OsString,
+    notify_socket: PathBuf,
+}
+
+/// A template filled in for one process.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) program: CString,
+    pub(super) arguments: Vec<CString>,
+    pub(super) environment: Vec<CString>,
+    pub(super) directory: CString,
+}
+
+impl Templates {
+    pub(super) fn new(queues: BTreeMap<QueueType, Queue>, notify_socket: PathBuf) -> Self {
+        let mut search_path = OsString::new();
+        // Our own programs are installed side by side.
+        if let Some(own) = env::current_exe().ok().as_deref().and_then(Path::parent) {
+            search_path.push(own);
+            search_path.push(":");
+        }
+        search_path.push(SYSTEM_PATH);
+        Self { queues, search_path, notify_socket }
+    }
+
+    /// Another reading of the configuration.
+    pub(super) fn replace(&mut self, queues: BTreeMap<QueueType, Queue>) {
+        self.queues = queues;
+    }
+
+    pub(super) fn types(&self) -> Vec<QueueType> {
+        self.queues.keys().cloned().collect()
+    }
+
+    pub(super) fn get(&self, queue_type: &QueueType) -> Option<&Queue> {
+        self.queues.get(queue_type)
+    }
+
+    /// Fills the template in.
+    pub(super) fn command(
+        &self,
+        queue: &Queue,
+        worker: &WorkerName,
+        incarnation: u64,
+        has_credentials: bool,
+    ) -> Result<Command, SpawnFailure> {
+        let words: Vec<String> = queue.command.iter().map(|word| fill_in(word, worker)).collect();
+        let name = words.first().map_or("", String::as_str);
+        let search_path = queue.environment.get("PATH").map_or_else(|| self.search_path.clone(), OsString::from);
+        let program = find_program(name, &search_path)?;
+
+        let mut variables: BTreeMap<&str, OsString> =
+            BTreeMap::from([("PATH", search_path), ("HOME", "/".into()), ("LANG", "C.UTF-8".into())]);
+        variables.extend(queue.environment.iter().map(|(name, value)| (name.as_str(), value.into())));
+        // What the contract with the worker says is not the template's to change.
+        for reserved in [environment::CREDENTIALS_FD, "NOTIFY_SOCKET"] {
+            variables.remove(reserved);
+        }
+        variables.insert(environment::WORKER, worker.to_string().into());
+        variables.insert(environment::INCARNATION, incarnation.to_string().into());
+        variables.insert(environment::FLIGHT_FD, FLIGHT_NUMBER.to_string().into());
+        if has_credentials {
+            variables.insert(environment::CREDENTIALS_FD, CREDENTIALS_NUMBER.to_string().into());
+        }
+        if queue.ready == Readiness::Notify {
+            variables.insert("NOTIFY_SOCKET", self.notify_socket.clone().into());
+        }
+        let environment = variables.into_iter().map(|(name, value)| {
+            let mut assignment = OsString::from(name);
+            assignment.push("=");
+            assignment.push(value);
+            terminated(assignment.as_bytes())
+        });
+        Ok(Command {
+            program: terminated(program.as_os_str().as_bytes())?,
+            arguments: words.iter().map(|word| terminated(word.as_bytes())).collect::<Result<_, _>>()?,
+            environment: environment.collect::<Result<_, _>>()?,
+            directory: terminated(queue.working_directory.as_os_str().as_bytes())?,
+        })
+    }
+}
+
+fn fill_in(word: &str, worker: &WorkerName) -> String {
+    let values = [
+        ("{queue}", worker.queue().to_string()),
+        ("{tenant_id}", worker.tenant.to_string()),
+        ("{worker}", worker.to_string()),
+        ("{slot}", worker.slot.to_string()),
+    ];
+    values.iter().fold(word.to_owned(), |word, (placeholder, value)| word.replace(placeholder, value))
+}
+
+/// The file that a command's first word means, found before anything is started, so that what is wrong can be said in full.
+fn find_program(name: &str, search_path: &OsString) -> Result<PathBuf, SpawnFailure> {
+    if name.contains('/') {
+        let program = PathBuf::from(name);
+        return match executable(&program) {
+            Ok(()) => Ok(program),
+            Err(errno) => Err(failed(format!("execute {name}"), errno)),
+        };
+    }
+    let mut refused = None;
+    for directory in env::split_paths(search_path) {
+        let program = directory.join(name);
+        match executable(&program) {
+            Ok(()) => return Ok(program),
+            // As a shell does: one that may not be executed is passed over, and named when there is no other.
+            Err(Errno::EACCES | Errno::EISDIR) if refused.is_none() => refused = Some(program),
+            Err(_) => {}
+        }
+    }
+    Err(match refused {
+        Some(program) => failed(format!("execute {}", program.display()), Errno::EACCES),
+        None => failed(format!("find the program {name} in {}", search_path.display()), Errno::ENOENT),
+    })
+}
+
+fn executable(program: &Path) -> Result<(), Errno> {
+    let metadata = fs::metadata(program).map_err(|error| errno_of(&error))?;
+    if metadata.is_dir() {
+        Err(Errno::EISDIR)
+    } else if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+        Err(Errno::EACCES)
+    } else {
+        Ok(())
+    }
+}
+
+fn terminated(bytes: &[u8]) -> Result<CString, SpawnFailure> {
+    CString::new(bytes).map_err(|_| failed("build the command: a zero byte in it".to_owned(), Errno::EINVAL))
+}
+
+/// A failed step as the brain will read it.
+pub(super) fn failed(step: String, errno: Errno) -> SpawnFailure {
+    SpawnFailure::Failed { step, error: errno.desc().to_owned(), errno: errno as i32 }
+}
+
+/// The system's number of an error of the standard library.
+pub(super) fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn templates() -> Templates {
+        Templates::new(BTreeMap::new(), "/run/x/notify.sock".into())
+    }
+
+    fn command(queue: &Queue, has_credentials: bool) -> Command {
+        templates().command(queue, &"transform-7-2".parse().unwrap(), 3, has_credentials).unwrap()
+    }
+
+    fn text(strings: &[CString]) -> Vec<&str> {
+        strings.iter().map(|string| string.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_placeholder_is_filled_in_and_the_rest_is_left_alone() {
+        let words = ["sh", "-c", "{queue} {tenant_id} {worker} {slot} ${HOME} {}"];
+        let queue = Queue { command: words.map(str::to_owned).to_vec(), ..Queue::default() };
+        let command = command(&queue, true);
+        assert_eq!(text(&command.arguments), ["sh", "-c", "transform_queue_tenant_7 7 transform-7-2 2 ${HOME} {}"]);
+        assert!(command.program.to_str().unwrap().ends_with("/sh"));
+    }
+
+    #[test]
+    fn the_environment_holds_the_contract_and_what_the_template_adds_and_nothing_else() {
+        let added = [("HOME", "/srv"), ("MODE", "x"), ("NOTIFY_SOCKET", "/evil"), ("ETL_WORKER", "other-1-1")];
+        let environment = added.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let queue = Queue {
+            command: vec!["sh".into()],
+            environment: environment.into(),
+            ready: Readiness::Exec,
+            ..Queue::default()
+        };
+        let command = command(&queue, false);
+        let (path, rest): (Vec<&str>, Vec<&str>) =
+            text(&command.environment).into_iter().partition(|variable| variable.starts_with("PATH="));
+        assert!(path[0].ends_with(SYSTEM_PATH));
+        let expected =
+            ["ETL_FLIGHT_FD=5", "ETL_INCARNATION=3", "ETL_WORKER=transform-7-2", "HOME=/srv", "LANG=C.UTF-8", "MODE=x"];
+        assert_eq!(rest, expected);
+    }
+
+    #[test]
+    fn a_worker_that_says_when_it_is_ready_is_told_where_to() {
+        let queue = Queue { command: vec!["sh".into()], ..Queue::default() };
+        let command = command(&queue, true);
+        let environment = text(&command.environment);
+        assert!(environment.contains(&"NOTIFY_SOCKET=/run/x/notify.sock"));
+        assert!(environment.contains(&"ETL_CREDENTIALS_FD=4"));
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("plain"), "x").unwrap();
+        let plain = directory.path().join("plain").display().to_string();
+        let search = directory.path().as_os_str().to_owned();
+        for (name, step, errno) in [
+            ("plain", format!("execute {plain}"), Errno::EACCES),
+            (plain.as_str(), format!("execute {plain}"), Errno::EACCES),
+            ("absent", format!("find the program absent in {}", search.display()), Errno::ENOENT),
+            ("/", "execute /".to_owned(), Errno::EISDIR),
+            ("/absent/x", "execute /absent/x".to_owned(), Errno::ENOENT),
+        ] {
+            assert_eq!(find_program(name, &search), Err(failed(step, errno)), "{name}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the API and the command line may do with the fleet.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use etl_shared::{
+    TenantId,
+    api::{Action, TenantList},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::view::FleetView;
+
+/// Whose workers an order is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Everybody's, tenants that appear later included.
+    All,
+    /// One tenant's.
+    Tenant(TenantId),
+}
+
+/// An order to the task that owns the fleet.
+#[derive(Debug)]
+pub enum Order {
+    /// Start, stop or restart.
+    Control {
+        /// Whom.
+        selection: Selection,
+        /// What.
+        action: Action,
+        /// Who asked, for the log.
+        by: String,
+        /// How many workers it concerns.
+        answer: oneshot::Sender<Result<usize, ControlError>>,
+    },
+    /// Accept the tenant list that was refused because too many were missing from it.
+    ConfirmTenants {
+        /// Who asked, for the log.
+        by: String,
+        /// The list as it is then.
+        answer: oneshot::Sender<Result<TenantList, ControlError>>,
+    },
+}
+
+/// An order was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// No such tenant.
+    #[error("there is no tenant {0} with workers here: see `etl-supervisor status` for those there are")]
+    UnknownTenant(TenantId),
+    /// Nothing was refused, so there is nothing to confirm.
+    #[error("no list of tenants is waiting to be confirmed")]
+    NothingToConfirm,
+    /// The order could not be written to the state directory, so it would not survive a restart; nothing was done.
+    #[error("the order could not be recorded in the state directory: {0}")]
+    NotRecorded(String),
+    /// The supervisor is going down.
+    #[error("the supervisor is stopping")]
+    Stopping,
+}
+
+/// A way to the fleet; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    orders: mpsc::Sender<Order>,
+    view: Arc<ArcSwap<FleetView>>,
+}
+
+impl Handle {
+    /// Joins the two ends that the owner of the fleet serves.
+    pub const fn new(orders: mpsc::Sender<Order>, view: Arc<ArcSwap<FleetView>>) -> Self {
+        Self { orders, view }
+    }
+
+    /// The fleet as last published. Never waits.
+    pub fn view(&self) -> Arc<FleetView> {
+        self.view.load_full()
+    }
+
+    /// Orders an action; returns how many workers it concerns once it is accepted and recorded, not when it is done.
+    pub async fn control(&self, selection: Selection, action: Action, by: &str) -> Result<usize, ControlError> {
+        self.ask(|answer| Order::Control { selection, action, by: by.to_owned(), answer }).await
+    }
+
+    /// Accepts the refused tenant list.
+    pub async fn confirm_tenants(&self, by: &str) -> Result<TenantList, ControlError> {
+        self.ask(|answer| Order::ConfirmTenants { by: by.to_owned(), answer }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, ControlError>>) -> Order,
+    ) -> Result<T, ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.orders.send(order(answer)).await.map_err(|_| ControlError::Stopping)?;
+        answered.await.map_err(|_| ControlError::Stopping)?
+    }
+}

@@ -1,0 +1,103 @@
+//! The fleet as others see it: published whole after every change, read without waiting.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use etl_shared::{
+    TenantId, Verdict, WorkerName,
+    api::{PartStatus, TenantList, WorkerState},
+};
+
+use crate::clock::BootTime;
+
+/// Everything that was true at one moment. Unchanged workers are shared with the view before.
+#[derive(Debug, Clone)]
+pub struct FleetView {
+    /// Every worker, sorted by tenant, then queue type, then slot.
+    pub workers: Arc<[Arc<WorkerView>]>,
+    /// Tenants that are wanted, with or without workers, each with whether it is wanted up.
+    pub tenants: Arc<BTreeMap<TenantId, bool>>,
+    /// Queue depths by queue name.
+    pub queues: Arc<BTreeMap<String, QueueSample>>,
+    /// The supervisor's parts: `keeper`, `broker`, `database`, `tenants`.
+    pub parts: BTreeMap<&'static str, PartStatus>,
+    /// The keeper's pid while it answers.
+    pub keeper_pid: Option<i32>,
+    /// Where the tenants come from.
+    pub tenant_list: Arc<TenantList>,
+    /// The first reading of the tenants has been acted on.
+    pub settled: bool,
+    /// When the control loop last turned.
+    pub turned_at: BootTime,
+}
+
+/// One worker.
+#[derive(Debug, Clone)]
+pub struct WorkerView {
+    /// Its name.
+    pub name: WorkerName,
+    /// Where it stands.
+    pub state: WorkerState,
+    /// Why, for a person.
+    pub reason: String,
+    /// Its process.
+    pub process: Option<ProcessView>,
+    /// The last incarnation that was started.
+    pub incarnation: u64,
+    /// Starts after the first one.
+    pub restarts: u64,
+    /// How the process before this one ended.
+    pub last_exit: Option<ExitView>,
+}
+
+/// A process that lives.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessView {
+    /// Its pid.
+    pub pid: i32,
+    /// When it started.
+    pub started_at: BootTime,
+    /// What it used when it was last looked at.
+    pub sample: Option<Sample>,
+}
+
+/// What the operating system says of a process.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// When it was read.
+    pub at: BootTime,
+    /// Resident memory in bytes.
+    pub resident_memory_bytes: u64,
+    /// Processor time in seconds.
+    pub cpu_seconds: f64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone)]
+pub struct ExitView {
+    /// In one word.
+    pub verdict: Verdict,
+    /// When.
+    pub at: BootTime,
+    /// In a sentence.
+    pub detail: Option<String>,
+}
+
+/// A queue as the broker reported it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSample {
+    /// Messages ready for delivery.
+    pub messages_ready: u32,
+    /// Consumers attached.
+    pub consumers: u32,
+    /// When it was read.
+    pub at: BootTime,
+}
+
+impl FleetView {
+    /// The workers of one tenant.
+    pub fn workers_of(&self, tenant: TenantId) -> &[Arc<WorkerView>] {
+        let start = self.workers.partition_point(|worker| worker.name.tenant < tenant);
+        let length = self.workers[start..].partition_point(|worker| worker.name.tenant == tenant);
+        &self.workers[start..start + length]
+    }
+}

@@ -1,0 +1,442 @@
+//! The configuration file, typed. Keys, defaults and units are documented in `docs/configuration.md`.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use etl_shared::{
+    QueueType,
+    credentials::{CredentialsError, read_secret_file},
+    settings::{Known, SettingsError, load, unit},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+#[cfg(test)]
+mod documented;
+mod tenants;
+mod validate;
+
+pub use tenants::TenantSet;
+
+/// Where the configuration is looked for unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/etl-supervisor/config.toml";
+/// Prefix of the environment variables that override single keys: `ETL_SUPERVISOR__SECTION__KEY`.
+pub const ENVIRONMENT_PREFIX: &str = "ETL_SUPERVISOR";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Settings {
+    /// A fixed list of tenants; absent: the database is asked.
+    pub tenants: Option<TenantSet>,
+    /// Directories.
+    #[serde(default)]
+    pub runtime: Runtime,
+    /// RabbitMQ; absent: queues are not touched and workers get no broker credentials.
+    pub broker: Option<Broker>,
+    /// PostgreSQL; absent: `tenants` must be given.
+    pub database: Option<Database>,
+    /// The admin API.
+    #[serde(default)]
+    pub api: Api,
+    /// When and how often a worker is started again.
+    #[serde(default)]
+    pub restart: Restart,
+    /// What the supervisor itself may spend.
+    #[serde(default)]
+    pub limits: Limits,
+    /// A command template for every queue type.
+    #[serde(default = "default_queues")]
+    pub queues: BTreeMap<QueueType, Queue>,
+}
+
+/// `[runtime]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Runtime {
+    /// Sockets, leases and flight records; on tmpfs, emptied at boot.
+    pub directory: PathBuf,
+    /// Output of the workers, a file each.
+    pub log_directory: PathBuf,
+    /// What survives a reboot: stops ordered by operators, the last known tenants, API tokens.
+    pub state_directory: PathBuf,
+}
+
+/// `[broker]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct Broker {
+    /// `amqp://user@host:port/vhost`; a password in it is used as it is.
+    pub url: SecretString,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+    /// What workers connect with, where it is not the supervisor's own account.
+    pub worker_url: Option<SecretString>,
+    /// A file with the workers' password.
+    pub worker_password_file: Option<PathBuf>,
+    /// Kind of queue that is created where one is missing.
+    #[serde(default)]
+    pub queue_kind: QueueKind,
+}
+
+/// The broker's two durable kinds of queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// Replicated; the safe choice.
+    #[default]
+    Quorum,
+    /// One node only.
+    Classic,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+pub struct Database {
+    /// `postgres://user@host:port/database`; a password in it is used as it is.
+    pub url: SecretString,
+    /// A file with the password.
+    pub password_file: Option<PathBuf>,
+    /// What workers connect with, where it is not the supervisor's own account.
+    pub worker_url: Option<SecretString>,
+    /// A file with the workers' password.
+    pub worker_password_file: Option<PathBuf>,
+    /// Returns one column of tenant ids.
+    #[serde(default = "default_tenants_query")]
+    pub tenants_query: String,
+    /// How often the query is run when nothing was notified.
+    #[serde(default = "default_refresh", with = "unit::duration")]
+    pub refresh: Duration,
+    /// Whether `run` brings the schema up to date.
+    #[serde(default = "default_true")]
+    pub migrate: bool,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Api {
+    /// Address of the TCP listener; absent: the unix socket only.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[restart]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Restart {
+    /// Longest delay before the second start in a row.
+    #[serde(with = "unit::duration")]
+    pub backoff_initial: Duration,
+    /// Longest delay of all.
+    #[serde(with = "unit::duration")]
+    pub backoff_max: Duration,
+    /// After this long RUNNING, earlier failures are forgotten.
+    #[serde(with = "unit::duration")]
+    pub reset_after: Duration,
+    /// So many restarts inside `window` are allowed; one more is FATAL.
+    pub max_restarts: u32,
+    /// See `max_restarts`.
+    #[serde(with = "unit::duration")]
+    pub window: Duration,
+    /// A FATAL worker is tried once more after this long.
+    #[serde(with = "unit::duration")]
+    pub fatal_retry: Duration,
+    /// How many workers may be starting at once; 0: twice the number of processors.
+    pub max_concurrent_starts: usize,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// How often memory and processor time of every worker are read.
+    #[serde(with = "unit::duration")]
+    pub sample_every: Duration,
+}
+
+/// `[queues.<type>]`: how workers of one kind are run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Queue {
+    /// The program and its arguments; `{queue}`, `{tenant_id}`, `{worker}` and `{slot}` are replaced.
+    pub command: Vec<String>,
+    /// Workers of each tenant.
+    pub workers: u16,
+    /// How a process says that it is ready.
+    pub ready: Readiness,
+    /// How long it may take until it is ready.
+    #[serde(with = "unit::duration")]
+    pub start_timeout: Duration,
+    /// How long it may take to leave after TERM.
+    #[serde(with = "unit::duration")]
+    pub grace: Duration,
+    /// Variables added to the clean environment.
+    pub environment: BTreeMap<String, String>,
+    /// Working directory.
+    pub working_directory: PathBuf,
+    /// At a start, a log file larger than this, in bytes, is renamed to `.1`.
+    #[serde(with = "unit::size")]
+    pub log_max_size: u64,
+}
+
+/// How a process says that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readiness {
+    /// It sends `READY=1` to `$NOTIFY_SOCKET`.
+    #[default]
+    Notify,
+    /// It cannot say: it counts as ready once it has been executed.
+    Exec,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            directory: "/run/etl-supervisor".into(),
+            log_directory: "/var/log/etl-supervisor".into(),
+            state_directory: "/var/lib/etl-supervisor".into(),
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))) }
+    }
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            backoff_initial: Duration::from_secs(1),
+            backoff_max: Duration::from_mins(1),
+            reset_after: Duration::from_mins(1),
+            max_restarts: 5,
+            window: Duration::from_mins(5),
+            fatal_retry: Duration::from_mins(15),
+            max_concurrent_starts: 0,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sample_every: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            command: ["transform-worker", "--queue", "{queue}"].map(str::to_owned).to_vec(),
+            workers: 1,
+            ready: Readiness::Notify,
+            start_timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(30),
+            environment: BTreeMap::new(),
+            working_directory: "/".into(),
+            log_max_size: 64 * 1024 * 1024,
+        }
+    }
+}
+
+fn default_queues() -> BTreeMap<QueueType, Queue> {
+    "transform".parse().map(|name| BTreeMap::from([(name, Queue::default())])).unwrap_or_default()
+}
+
+fn default_tenants_query() -> String {
+    "SELECT id FROM tenants WHERE active".to_owned()
+}
+
+const fn default_refresh() -> Duration {
+    Duration::from_secs(30)
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+const KNOWN: Known = Known::Section(&[
+    ("tenants", Known::Value),
+    (
+        "runtime",
+        Known::Section(&[
+            ("directory", Known::Value),
+            ("log_directory", Known::Value),
+            ("state_directory", Known::Value),
+        ]),
+    ),
+    (
+        "broker",
+        Known::Section(&[
+            ("url", Known::Value),
+            ("password_file", Known::Value),
+            ("worker_url", Known::Value),
+            ("worker_password_file", Known::Value),
+            ("queue_kind", Known::Value),
+        ]),
+    ),
+    (
+        "database",
+        Known::Section(&[
+            ("url", Known::Value),
+            ("password_file", Known::Value),
+            ("worker_url", Known::Value),
+            ("worker_password_file", Known::Value),
+            ("tenants_query", Known::Value),
+            ("refresh", Known::Value),
+            ("migrate", Known::Value),
+        ]),
+    ),
+    ("api", Known::Section(&[("listen", Known::Value)])),
+    (
+        "restart",
+        Known::Section(&[
+            ("backoff_initial", Known::Value),
+            ("backoff_max", Known::Value),
+            ("reset_after", Known::Value),
+            ("max_restarts", Known::Value),
+            ("window", Known::Value),
+            ("fatal_retry", Known::Value),
+            ("max_concurrent_starts", Known::Value),
+        ]),
+    ),
+    ("limits", Known::Section(&[("sample_every", Known::Value)])),
+    (
+        "queues",
+        Known::Named(&Known::Section(&[
+            ("command", Known::Value),
+            ("workers", Known::Value),
+            ("ready", Known::Value),
+            ("start_timeout", Known::Value),
+            ("grace", Known::Value),
+            ("environment", Known::Free),
+            ("working_directory", Known::Value),
+            ("log_max_size", Known::Value),
+        ])),
+    ),
+]);
+
+impl Settings {
+    /// Reads, overrides and checks the configuration; no network, no secret is read.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let settings: Self = load(path, ENVIRONMENT_PREFIX, &KNOWN, env::vars())?;
+        settings.validate(path)?;
+        Ok(settings)
+    }
+}
+
+impl Runtime {
+    /// The keeper's socket.
+    pub fn keeper_socket(&self) -> PathBuf {
+        self.directory.join("keeper.sock")
+    }
+
+    /// The socket on which workers say that they are ready.
+    pub fn notify_socket(&self) -> PathBuf {
+        self.directory.join("notify.sock")
+    }
+
+    /// The admin API's socket.
+    pub fn api_socket(&self) -> PathBuf {
+        self.directory.join("api.sock")
+    }
+
+    /// The leases of the workers.
+    pub fn lease_directory(&self) -> PathBuf {
+        self.directory.join("lease")
+    }
+
+    /// The flight records of the workers.
+    pub fn flight_directory(&self) -> PathBuf {
+        self.directory.join("flight")
+    }
+}
+
+impl Broker {
+    /// The supervisor's own address, password included.
+    pub fn own_url(&self) -> Result<SecretString, CredentialsError> {
+        with_password(&self.url, self.password_file.as_deref())
+    }
+
+    /// The workers' address, password included.
+    pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
+        match &self.worker_url {
+            Some(url) => with_password(url, self.worker_password_file.as_deref()),
+            None => self.own_url(),
+        }
+    }
+}
+
+impl Database {
+    /// The supervisor's own address, password included.
+    pub fn own_url(&self) -> Result<SecretString, CredentialsError> {
+        with_password(&self.url, self.password_file.as_deref())
+    }
+
+    /// The workers' address, password included.
+    pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
+        match &self.worker_url {
+            Some(url) => with_password(url, self.worker_password_file.as_deref()),
+            None => self.own_url(),
+        }
+    }
+}
+
+impl PartialEq for Broker {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.url, &other.url)
+            && self.password_file == other.password_file
+            && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
+            && self.worker_password_file == other.worker_password_file
+            && self.queue_kind == other.queue_kind
+    }
+}
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.url, &other.url)
+            && self.password_file == other.password_file
+            && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
+            && self.worker_password_file == other.worker_password_file
+            && self.tenants_query == other.tenants_query
+            && self.refresh == other.refresh
+            && self.migrate == other.migrate
+    }
+}
+
+// Both sides are this process's own configuration: there is nobody whom the time of a comparison could tell anything.
+fn same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
+
+fn same_option(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+impl Queue {
+    /// Whether a process started by one of the two would be another than one started by the other. Limits in time and the
+    /// number of workers make no difference to a process.
+    pub fn differs_in_process(&self, other: &Self) -> bool {
+        (&self.command, self.ready, &self.environment, &self.working_directory)
+            != (&other.command, other.ready, &other.environment, &other.working_directory)
+    }
+}
+
+/// Puts the password of a file into a URL.
+fn with_password(url: &SecretString, file: Option<&Path>) -> Result<SecretString, CredentialsError> {
+    let Some(file) = file else { return Ok(url.clone()) };
+    let password = read_secret_file(file)?;
+    // A file of the wrong form is found by `validate`; here the text is taken as it is.
+    let Ok(mut parsed) = url::Url::parse(url.expose_secret()) else { return Ok(url.clone()) };
+    let _ = parsed.set_password(Some(password.expose_secret()));
+    Ok(parsed.to_string().into())
+}

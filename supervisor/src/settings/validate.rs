@@ -1,0 +1,129 @@
+//! What a configuration must satisfy beyond its form.
+
+use std::path::Path;
+
+use etl_shared::{amqp, settings::SettingsError};
+use secrecy::ExposeSecret;
+
+use super::Settings;
+
+impl Settings {
+    pub(super) fn validate(&self, path: &Path) -> Result<(), SettingsError> {
+        let wrong = |detail: String| Err(SettingsError::Invalid { origin: path.display().to_string(), detail });
+        if self.tenants.is_none() && self.database.is_none() {
+            return wrong(
+                "nothing says which tenants there are: set [database] url, or list them with tenants = [1, 2]"
+                    .to_owned(),
+            );
+        }
+        if self.queues.is_empty() {
+            return wrong("[queues] is empty: leave it out for the default, or add [queues.transform]".to_owned());
+        }
+        for (name, queue) in &self.queues {
+            if queue.command.first().is_none_or(String::is_empty) {
+                return wrong(format!("queues.{name}.command is empty: name the program to run"));
+            }
+            if let Some(part) = queue.command.iter().find_map(|argument| unknown_placeholder(argument)) {
+                return wrong(format!(
+                    "queues.{name}.command: unknown placeholder {part}; there are {{queue}}, {{tenant_id}}, {{worker}} and {{slot}}"
+                ));
+            }
+            if queue.workers == 0 || queue.workers > 64 {
+                return wrong(format!("queues.{name}.workers must be from 1 to 64"));
+            }
+            if queue.start_timeout.is_zero() {
+                return wrong(format!("queues.{name}.start_timeout must be longer than nothing"));
+            }
+        }
+        for (key, directory) in [
+            ("directory", &self.runtime.directory),
+            ("log_directory", &self.runtime.log_directory),
+            ("state_directory", &self.runtime.state_directory),
+        ] {
+            if !directory.is_absolute() {
+                return wrong(format!("runtime.{key} must be an absolute path"));
+            }
+        }
+        if self.runtime.notify_socket().as_os_str().len() > 100 {
+            return wrong("runtime.directory is too long: a socket's path may have 107 bytes".to_owned());
+        }
+        if self.restart.backoff_max < self.restart.backoff_initial {
+            return wrong("restart.backoff_max is shorter than restart.backoff_initial".to_owned());
+        }
+        if let Some(broker) = &self.broker {
+            for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
+                if let Err(error) = amqp::parse_url(url) {
+                    return wrong(format!("broker: {error}"));
+                }
+            }
+        }
+        if let Some(database) = &self.database {
+            for url in [Some(&database.url), database.worker_url.as_ref()].into_iter().flatten() {
+                if url.expose_secret().parse::<tokio_postgres::Config>().is_err() {
+                    return wrong(
+                        "database: the URL cannot be read: expected postgres://USER@HOST:PORT/DATABASE".to_owned(),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first `{…}` that nothing would replace.
+fn unknown_placeholder(argument: &str) -> Option<&str> {
+    let mut rest = argument;
+    while let Some(start) = rest.find('{') {
+        let length = rest[start..].find('}')?;
+        let placeholder = &rest[start..=start + length];
+        let name = &placeholder[1..placeholder.len() - 1];
+        let looks_like_one = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if looks_like_one && !["queue", "tenant_id", "worker", "slot"].contains(&name) {
+            return Some(placeholder);
+        }
+        rest = &rest[start + length + 1..];
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Settings, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        Settings::load(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_shortest_configuration_is_a_list_of_tenants() {
+        let settings = load("tenants = [1]").unwrap();
+        assert_eq!(settings.queues.len(), 1);
+        assert_eq!(settings.restart.max_restarts, 5);
+    }
+
+    #[test]
+    fn every_mistake_is_answered_with_what_to_write_instead() {
+        for (text, expected) in [
+            ("", "tenants = [1, 2]"),
+            ("tenants = [1]\n[queues.transform]\ncommand = []", "name the program"),
+            ("tenants = [1]\n[queues.transform]\ncommand = [\"x\", \"{tennant}\"]", "{tennant}"),
+            ("tenants = [1]\n[queues.transform]\nworkers = 0", "from 1 to 64"),
+            ("tenants = [1]\n[queues.transform]\ngrace = \"soon\"", "30s"),
+            ("tenants = [1]\n[queues.Transform]\nworkers = 1", "not a queue type"),
+            ("tenants = [1]\n[queues.transform]\nlog_max_size = \"big\"", "256MiB"),
+            ("tenants = [1]\n[runtime]\ndirectory = \"run\"", "absolute"),
+            ("tenants = [1]\n[broker]\nurl = \"http://x\"", "amqp://"),
+            ("[database]\nurl = \"mysql://x\"", "postgres://"),
+            ("tenants = [1]\n[restart]\nbackoff_max = \"1ms\"", "backoff_max"),
+            ("tenants = [1]\n[restart]\nmax_restart = 1", "did you mean restart.max_restarts"),
+            ("tenants = [1]\n[api]\nlisten = \"8750\"", "listen"),
+        ] {
+            let error = load(text).expect_err(text);
+            assert!(error.contains(expected), "{text}\n gave: {error}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The keeper as a process: what it starts, what it tells, and what is left when it or a brain dies.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up its situation has failed")]
+
+mod conversation;
+mod detached;
+mod endings;
+mod families;
+mod harness;
+mod never_two;
+mod spawning;
+mod stopping;
+mod timing;
