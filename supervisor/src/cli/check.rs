@@ -13,9 +13,11 @@ use nix::unistd::{AccessFlags, access};
 use super::{
     Place,
     finding::{self, Finding},
-    program,
 };
-use crate::settings::{Queue, Settings};
+use crate::{
+    keeper::program,
+    settings::{Queue, Settings},
+};
 
 /// Looks at everything that the configuration names.
 pub(super) fn check(place: &Place) -> Result<ExitCode, Report> {
@@ -96,13 +98,15 @@ fn secret(key: &str, path: &Path) -> Finding {
 fn template(key: &str, queue: &Queue) -> Vec<Finding> {
     let mut findings = Vec::new();
     let subject = format!("{key}.command");
-    findings.push(match program::find(queue) {
+    findings.push(match program::of_template(queue) {
         // Which program it is depends on the tenant.
         _ if queue.command.first().is_some_and(|name| name.contains('{')) => {
             Finding::ok(&subject, format!("{} is filled in for each worker", queue.command.join(" ")))
         }
         Ok(program) => Finding::ok(&subject, program.display().to_string()),
-        Err(detail) => Finding::fail(&subject, detail, "install the program, or write its whole path into the command"),
+        Err(error) => {
+            Finding::fail(&subject, error.to_string(), "install the program, or write its whole path into the command")
+        }
     });
     let directory = &queue.working_directory;
     if !directory.is_dir() {
