@@ -12,7 +12,7 @@ use std::{
 use etl_shared::{QueueType, WorkerName, environment};
 use nix::errno::Errno;
 
-use super::protocol::SpawnFailure;
+use super::protocol::{SpawnFailure, brief};
 use crate::settings::{Queue, Readiness};
 
 /// Searched after the directory of our own program.
@@ -160,7 +160,7 @@ fn terminated(bytes: &[u8]) -> Result<CString, SpawnFailure> {
 
 /// A failed step as the brain will read it.
 pub(super) fn failed(step: String, errno: Errno) -> SpawnFailure {
-    SpawnFailure::Failed { step, error: errno.desc().to_owned(), errno: errno as i32 }
+    SpawnFailure::Failed { step: brief(step), error: errno.desc().to_owned(), errno: errno as i32 }
 }
 
 /// The system's number of an error of the standard library.

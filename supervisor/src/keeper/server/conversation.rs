@@ -22,7 +22,7 @@ use crate::{
     keeper::{
         peer::{Peer, Said},
         process_table::Token,
-        protocol::{Report, Request, Scope, SpawnFailure, VERSION},
+        protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
         template::failed,
         tree,
     },
@@ -225,7 +225,7 @@ impl Server {
     fn refuse(&mut self, detail: String) {
         tracing::warn!(detail, "refused");
         if let Some(peer) = &mut self.peer {
-            peer.tell(&Report::Refused { detail });
+            peer.tell(&Report::Refused { detail: brief(detail) });
         }
     }
 
