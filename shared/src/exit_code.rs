@@ -4,6 +4,8 @@
 pub const DRAINED: u8 = 0;
 /// The arguments on the command line are wrong.
 pub const USAGE: u8 = 64;
+/// A run by hand was given data that cannot be used.
+pub const DATA: u8 = 65;
 /// A dependency (broker, database, credentials, schema) is not usable; starting again at once would not help.
 pub const UNAVAILABLE: u8 = 69;
 /// An error inside the program.

@@ -42,6 +42,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The word for it, as in the admin API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Idle => "idle",
+            Self::Transforming => "transforming",
+            Self::Committing => "committing",
+            Self::Holding => "holding",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Starting,

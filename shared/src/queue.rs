@@ -3,7 +3,7 @@
 //! `{type}_queue_tenant_{id}` belongs to one tenant, `{type}_queue` is the global queue of an older deployment, and any
 //! other name is consumed as it is.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ const GLOBAL_MARK: &str = "_queue";
 /// What kind of work a queue carries, such as `transform`: `[a-z][a-z0-9_]*`, at most 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct QueueType(Box<str>);
+pub struct QueueType(Arc<str>);
 
 /// The word is not a queue type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,7 @@ impl TryFrom<String> for QueueType {
 
 impl From<QueueType> for String {
     fn from(queue_type: QueueType) -> Self {
-        queue_type.0.into()
+        queue_type.0.as_ref().to_owned()
     }
 }
 

@@ -28,15 +28,15 @@ pub struct LogLevel {
 impl LogLevel {
     /// Debug lines on, or back to what the program was started with.
     pub fn set_debug(&self, on: bool) {
-        let filter = if on { EnvFilter::new("debug") } else { filter_from_environment() };
+        let filter = if on { EnvFilter::new("debug,lapin=info") } else { filter_from_environment() };
         if let Err(error) = self.handle.reload(filter) {
             tracing::warn!(%error, "log level not changed");
         }
     }
 }
 
-/// Starts logging to standard error. The level comes from `ETL_LOG` (such as `debug` or `info,lapin=warn`), default `info`.
-/// Colour only on a terminal and never with `NO_COLOR`.
+/// Starts logging to standard error. The level comes from `ETL_LOG` (such as `debug` or `info,lapin=warn`), default
+/// `info,lapin=off`. Colour only on a terminal and never with `NO_COLOR`.
 pub fn start(format: LogFormat) -> LogLevel {
     let terminal = io::stderr().is_terminal();
     let human = match format {
@@ -60,5 +60,6 @@ fn filter_from_environment() -> EnvFilter {
     env::var("ETL_LOG")
         .ok()
         .and_then(|directives| EnvFilter::try_new(directives).ok())
-        .unwrap_or_else(|| EnvFilter::new("info"))
+        // lapin reports every lost connection as an error of its own, although whoever uses the connection is told as well.
+        .unwrap_or_else(|| EnvFilter::new("info,lapin=off"))
 }

@@ -3,7 +3,12 @@
 //! `lifecycle` decides and does nothing else; `keeper` is the small process that is the parent of every worker; `runtime`
 //! drives both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `api` and `cli` are for people.
 
+pub mod api;
+pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod keeper;
+pub mod lifecycle;
 pub mod runtime;
 pub mod settings;
+pub mod store;

@@ -16,6 +16,8 @@ use etl_shared::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+#[cfg(test)]
+mod documented;
 mod tenants;
 mod validate;
 
@@ -53,7 +55,7 @@ pub struct Settings {
 }
 
 /// `[runtime]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Runtime {
     /// Sockets, leases and flight records; on tmpfs, emptied at boot.
@@ -114,7 +116,7 @@ pub struct Database {
 }
 
 /// `[api]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Api {
     /// Address of the TCP listener; absent: the unix socket only.
@@ -382,6 +384,50 @@ impl Database {
             Some(url) => with_password(url, self.worker_password_file.as_deref()),
             None => self.own_url(),
         }
+    }
+}
+
+impl PartialEq for Broker {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.url, &other.url)
+            && self.password_file == other.password_file
+            && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
+            && self.worker_password_file == other.worker_password_file
+            && self.queue_kind == other.queue_kind
+    }
+}
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.url, &other.url)
+            && self.password_file == other.password_file
+            && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
+            && self.worker_password_file == other.worker_password_file
+            && self.tenants_query == other.tenants_query
+            && self.refresh == other.refresh
+            && self.migrate == other.migrate
+    }
+}
+
+// Both sides are this process's own configuration: there is nobody whom the time of a comparison could tell anything.
+fn same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
+
+fn same_option(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+impl Queue {
+    /// Whether a process started by one of the two would be another than one started by the other. Limits in time and the
+    /// number of workers make no difference to a process.
+    pub fn differs_in_process(&self, other: &Self) -> bool {
+        (&self.command, self.ready, &self.environment, &self.working_directory)
+            != (&other.command, other.ready, &other.environment, &other.working_directory)
     }
 }
 

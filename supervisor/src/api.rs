@@ -1,0 +1,90 @@
+//! The admin API: HTTP over a unix socket for the machine's operators and over TCP for bearers of a token.
+//!
+//! It reads the published view and sends orders through the handle; it never waits for the fleet beyond the acceptance of an
+//! order. It has a thread of its own, so that no client can slow supervision down.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{delete, get, post},
+};
+use etl_shared::WorkerName;
+use tokio::sync::watch;
+
+use crate::{
+    runtime::{Handle, view::Sample},
+    settings::Runtime,
+};
+
+mod authenticate;
+mod authorize;
+mod control;
+mod health;
+mod listen;
+mod logs;
+mod problem;
+mod request;
+mod status;
+mod tenants;
+mod token_store;
+mod tokens;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use listen::{ServeError, Serving, serve};
+pub use token_store::{TokenStore, TokenStoreError};
+
+/// What the API is given.
+#[derive(Debug, Clone)]
+pub struct ApiContext {
+    /// The way to the fleet.
+    pub handle: Handle,
+    /// Where socket, flight records, logs and tokens are.
+    pub runtime: Runtime,
+    /// Address of the TCP listener; port 0 takes a free one; `None`: the unix socket only.
+    pub listen: Option<SocketAddr>,
+    /// Parts of the view without which the supervisor is not ready, such as `keeper`, and `broker` where one is configured.
+    pub required_parts: Vec<&'static str>,
+    /// When the supervisor started.
+    pub started_at: SystemTime,
+    /// Looks at a process now; `None`: status shows the sample in the view.
+    pub look: Option<LookAtProcess>,
+}
+
+/// Directory of the flight records, worker, incarnation and pid to what is true of the process now.
+pub type LookAtProcess = fn(&Path, &WorkerName, u64, i32) -> Option<Sample>;
+
+/// What every handler shares.
+#[derive(Debug)]
+struct Api {
+    context: ApiContext,
+    tokens: TokenStore,
+    /// Becomes true when the server stops: streams end then.
+    stopping: watch::Receiver<bool>,
+}
+
+/// Every path there is.
+fn router(api: Arc<Api>) -> Router {
+    let admin = Router::new()
+        .route("/workers/control", post(control::everybody))
+        .route("/workers/tenant/control", post(control::tenant))
+        .route("/workers/action", post(control::own))
+        .route("/workers/tenant/{tenant_id}/status", get(status::tenant))
+        .route("/workers/status", get(status::fleet))
+        .route("/workers/logs", get(logs::read))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/tenants", get(tenants::list))
+        .route("/tenants/confirm", post(tenants::confirm))
+        .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
+    Router::new()
+        .nest("/api/v1/admin", admin)
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .fallback(problem::unknown_path)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .with_state(api)
+}

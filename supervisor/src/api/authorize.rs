@@ -1,0 +1,121 @@
+//! Who may do what: decided here and nowhere else.
+
+use etl_shared::{TenantId, api::Role};
+
+use super::problem::Refusal;
+
+/// Whoever sent the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Somebody whom the permissions of the unix socket let in.
+    Machine {
+        /// The user of the process at the other end, for the log.
+        uid: u32,
+    },
+    /// The bearer of an API token. A role other than admin always comes with its tenant.
+    Token {
+        /// The token's id, for the log.
+        id: String,
+        /// What it allows.
+        grant: Grant,
+    },
+}
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// Everything.
+    Admin,
+    /// Reads and controls this tenant.
+    Operator(TenantId),
+    /// Reads this tenant.
+    Viewer(TenantId),
+}
+
+/// What a request wants to do. Every endpoint asks for exactly one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Permission {
+    /// Start, stop and restart all workers.
+    ControlEverybody,
+    /// Start, stop and restart the workers of this tenant.
+    ControlTenant(TenantId),
+    /// Start, stop and restart the workers of the caller's tenant.
+    ControlOwn,
+    /// Read status and logs of this tenant; of the caller's own where none is named.
+    ReadTenant(Option<TenantId>),
+    /// Read the status of all tenants that the caller may see.
+    ReadFleet,
+    /// List, create and revoke tokens.
+    ManageTokens,
+    /// Read the list of tenants and confirm a refused one.
+    ManageTenants,
+}
+
+/// How far a granted permission reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All tenants.
+    Everybody,
+    /// This one only.
+    Tenant(TenantId),
+}
+
+impl Grant {
+    /// `None` where role and tenant do not go together; the token store refuses to make such a token.
+    pub(super) const fn new(role: Role, tenant: Option<TenantId>) -> Option<Self> {
+        match (role, tenant) {
+            (Role::Admin, None) => Some(Self::Admin),
+            (Role::Operator, Some(tenant)) => Some(Self::Operator(tenant)),
+            (Role::Viewer, Some(tenant)) => Some(Self::Viewer(tenant)),
+            _ => None,
+        }
+    }
+}
+
+impl Caller {
+    /// How log lines name the caller.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Machine { uid } => format!("uid {uid}"),
+            Self::Token { id, .. } => format!("token {id}"),
+        }
+    }
+
+    const fn grant(&self) -> Grant {
+        match self {
+            Self::Machine { .. } => Grant::Admin,
+            Self::Token { grant, .. } => *grant,
+        }
+    }
+}
+
+/// The decision. A tenant that is not the caller's is refused in the same words whether or not it exists.
+pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope, Refusal> {
+    use Permission::{ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, ReadFleet, ReadTenant};
+    match (caller.grant(), permission) {
+        (Grant::Admin, ControlEverybody | ReadFleet | ManageTokens | ManageTenants) => Ok(Scope::Everybody),
+        (Grant::Admin, ControlTenant(tenant) | ReadTenant(Some(tenant))) => Ok(Scope::Tenant(tenant)),
+        (Grant::Admin, ControlOwn) => Err(Refusal::bad_request(
+            "no_own_tenant",
+            "an admin has no tenant of its own: name one at /api/v1/admin/workers/tenant/control, or all of them at \
+             /api/v1/admin/workers/control",
+        )),
+        (Grant::Admin, ReadTenant(None)) => {
+            Err(Refusal::bad_request("tenant_required", "an admin has no tenant of its own: add ?tenant_id=NUMBER"))
+        }
+        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(None))
+        | (Grant::Operator(own), ControlOwn) => Ok(Scope::Tenant(own)),
+        (Grant::Operator(own) | Grant::Viewer(own), ControlTenant(other) | ReadTenant(Some(other))) if own != other => {
+            Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant"))
+        }
+        (Grant::Operator(own), ControlTenant(_) | ReadTenant(Some(_))) | (Grant::Viewer(own), ReadTenant(Some(_))) => {
+            Ok(Scope::Tenant(own))
+        }
+        (Grant::Viewer(_), ControlTenant(_) | ControlOwn) => {
+            Err(Refusal::forbidden("role_too_low", "this token may only read: an operator's token is needed"))
+        }
+        (Grant::Operator(_) | Grant::Viewer(_), ControlEverybody | ManageTokens | ManageTenants) => {
+            Err(Refusal::forbidden("role_too_low", "this needs an admin's token, or the unix socket on the machine"))
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The output of one tenant's workers.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use etl_shared::TenantId;
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use tokio::{sync::watch, task::spawn_blocking, time};
+
+use super::{
+    Api,
+    authorize::{Caller, Permission, Scope, authorize},
+    problem::Refusal,
+    request::Parameters,
+    status,
+};
+use crate::runtime::FleetView;
+
+mod reader;
+mod tail;
+
+use reader::Reader;
+
+/// Lines of each worker, unless asked for more or fewer.
+const LINES: usize = 100;
+/// Most lines of each worker.
+const MOST_LINES: usize = 10_000;
+/// How often files are looked at again while somebody follows.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    tenant_id: Option<TenantId>,
+    lines: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// `GET /api/v1/admin/workers/logs?tenant_id&lines&follow`
+pub(super) async fn read(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<impl IntoResponse, Refusal> {
+    let tenant = match authorize(&caller, Permission::ReadTenant(wanted.tenant_id))? {
+        Scope::Tenant(tenant) => tenant,
+        Scope::Everybody => return Err(Refusal::bad_request("tenant_required", "add ?tenant_id=NUMBER")),
+    };
+    let lines = wanted.lines.unwrap_or(LINES);
+    if lines > MOST_LINES {
+        return Err(Refusal::bad_request("invalid_parameter", format!("lines may be at most {MOST_LINES}")));
+    }
+    let view = status::known(&api, tenant)?;
+    let mut reader = Reader::new(api.context.runtime.log_directory.clone(), lines, wanted.follow);
+    watch_workers(&mut reader, &view, tenant);
+    let (reader, first) = step(reader).await?;
+    let stopping = api.stopping.clone();
+    let lines = pieces(Following { api, caller, tenant, stopping, reader, first: Some(first) });
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Whatever a worker has written, a browser shall not take it for a page.
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, Body::from_stream(lines)))
+}
+
+struct Following {
+    api: Arc<Api>,
+    caller: Caller,
+    tenant: TenantId,
+    stopping: watch::Receiver<bool>,
+    reader: Reader,
+    first: Option<Vec<u8>>,
+}
+
+/// Reads on only when the client has taken what was read, so a slow one costs a piece and no more.
+fn pieces(following: Following) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold(following, |mut state| async move {
+        if let Some(first) = state.first.take().filter(|first| !first.is_empty()) {
+            return Some((Ok(first.into()), state));
+        }
+        while !state.reader.finished() {
+            // A revoked token reads no further.
+            if state.stopping.has_changed().is_err()
+                || *state.stopping.borrow()
+                || !state.api.tokens.still_knows(&state.caller)
+            {
+                return None;
+            }
+            watch_workers(&mut state.reader, &state.api.context.handle.view(), state.tenant);
+            let piece;
+            (state.reader, piece) = step(state.reader).await.ok()?;
+            if !piece.is_empty() {
+                return Some((Ok(piece.into()), state));
+            }
+            let _ = time::timeout(LOOK_AGAIN, state.stopping.wait_for(|stopping| *stopping)).await;
+        }
+        None
+    })
+}
+
+fn watch_workers(reader: &mut Reader, view: &FleetView, tenant: TenantId) {
+    reader.watch(view.workers_of(tenant).iter().map(|worker| &worker.name));
+}
+
+/// Files may be on a slow disk, and this thread has other clients.
+async fn step(mut reader: Reader) -> Result<(Reader, Vec<u8>), Refusal> {
+    let read = spawn_blocking(move || reader.read().map(|piece| (reader, piece))).await;
+    match read {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "log not readable");
+            Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "log_unreadable",
+                format!("cannot read the log: {error}"),
+            ))
+        }
+        Err(_) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping")),
+    }
+}

@@ -1,0 +1,61 @@
+//! Reads the logs of several workers, a piece at a time.
+
+use std::{io, path::PathBuf};
+
+use etl_shared::WorkerName;
+
+use super::tail::Tail;
+
+/// Bytes after which a piece is handed out.
+const PIECE: usize = 32 * 1024;
+
+/// The logs of one tenant.
+#[derive(Debug)]
+pub(super) struct Reader {
+    directory: PathBuf,
+    lines: usize,
+    follow: bool,
+    tails: Vec<(WorkerName, Tail)>,
+}
+
+impl Reader {
+    /// The last `lines` lines of every log, and what is written afterwards if `follow`.
+    pub(super) const fn new(directory: PathBuf, lines: usize, follow: bool) -> Self {
+        Self { directory, lines, follow, tails: Vec::new() }
+    }
+
+    /// Adds the workers that are not read yet. Those that are gone stay: they may have left last words.
+    pub(super) fn watch<'a>(&mut self, workers: impl Iterator<Item = &'a WorkerName>) {
+        for worker in workers {
+            if !self.tails.iter().any(|(name, _)| name == worker) {
+                let path = self.directory.join(format!("{worker}.log"));
+                self.tails.push((worker.clone(), Tail::new(path, self.lines, self.follow)));
+            }
+        }
+    }
+
+    /// Whether there will be nothing more.
+    pub(super) fn finished(&self) -> bool {
+        !self.follow && self.tails.iter().all(|(_, tail)| tail.finished())
+    }
+
+    /// What is there now, at most about [`PIECE`] bytes of whole lines. With several workers each line names its own.
+    pub(super) fn read(&mut self) -> io::Result<Vec<u8>> {
+        let several = self.tails.len() > 1;
+        let mut piece = Vec::new();
+        for (worker, tail) in &mut self.tails {
+            let label = if several { format!("{worker} | ") } else { String::new() };
+            while piece.len() < PIECE {
+                let Some(lines) = tail.read()? else { break };
+                for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                    piece.extend_from_slice(label.as_bytes());
+                    piece.extend_from_slice(line);
+                }
+                if !lines.ends_with(b"\n") {
+                    piece.push(b'\n');
+                }
+            }
+        }
+        Ok(piece)
+    }
+}

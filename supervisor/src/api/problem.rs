@@ -1,0 +1,82 @@
+//! Every error of the API: `application/problem+json` with a code that programs may rely on.
+
+use axum::{
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use etl_shared::api::Problem;
+
+use crate::runtime::ControlError;
+
+/// A refusal on its way to the client.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    header: Option<(header::HeaderName, &'static str)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), header: None }
+    }
+
+    /// 400
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 403
+    pub(super) fn forbidden(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, detail)
+    }
+
+    /// 401, with the header that says how to do better.
+    pub(super) fn unauthenticated(code: &'static str, detail: &str, challenge: &'static str) -> Self {
+        let header = Some((header::WWW_AUTHENTICATE, challenge));
+        Self { header, ..Self::new(StatusCode::UNAUTHORIZED, code, detail) }
+    }
+}
+
+impl From<ControlError> for Refusal {
+    fn from(error: ControlError) -> Self {
+        let (status, code) = match &error {
+            ControlError::UnknownTenant(_) => (StatusCode::NOT_FOUND, "tenant_unknown"),
+            ControlError::NothingToConfirm => (StatusCode::CONFLICT, "nothing_to_confirm"),
+            ControlError::NotRecorded(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_recorded"),
+            ControlError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Problem {
+            kind: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            detail: self.detail,
+        };
+        // Numbers and strings always have a JSON form.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+/// Answers every path that does not exist.
+pub(super) async fn unknown_path(uri: Uri) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "path_unknown", format!("there is nothing at {}", uri.path()))
+}
+
+/// Answers every method that a path does not have.
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    let detail = format!("{} does not answer {method}; the header Allow names what it does", uri.path());
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}

@@ -1,0 +1,77 @@
+//! What the workers are doing, straight from the published view.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use etl_shared::{TenantId, api::TenantStatus};
+use futures_util::stream;
+
+use super::{
+    Api,
+    authorize::{Caller, Permission, Scope, authorize},
+    problem::Refusal,
+    request::TenantInPath,
+};
+use crate::runtime::{FleetView, WorkerView, view::ProcessView};
+
+mod document;
+mod tell;
+
+use document::Document;
+use tell::Now;
+
+/// `GET /api/v1/admin/workers/status`
+///
+/// Process figures and message counts are those of the last round of samples, each with its age: looking at everybody
+/// now would cost two file reads for every worker.
+pub(super) async fn fleet(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<impl IntoResponse, Refusal> {
+    let scope = authorize(&caller, Permission::ReadFleet)?;
+    let only = match scope {
+        Scope::Everybody => None,
+        Scope::Tenant(tenant) => Some(tenant),
+    };
+    let document = Document::new(api.context.handle.view(), only, api.context.started_at);
+    let body = Body::from_stream(stream::iter(document.map(Ok::<_, Infallible>)));
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
+}
+
+/// `GET /api/v1/admin/workers/tenant/{tenant_id}/status`
+pub(super) async fn tenant(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    TenantInPath(asked): TenantInPath,
+) -> Result<Json<TenantStatus>, Refusal> {
+    // What was granted is shown, not what was asked for.
+    let tenant = match authorize(&caller, Permission::ReadTenant(Some(asked)))? {
+        Scope::Tenant(tenant) => tenant,
+        Scope::Everybody => asked,
+    };
+    let view = known(&api, tenant)?;
+    let flights = api.context.runtime.flight_directory();
+    let look = |worker: &WorkerView, process: &ProcessView| {
+        api.context
+            .look
+            .and_then(|look| look(&flights, &worker.name, worker.incarnation, process.pid))
+            .or(process.sample)
+    };
+    Ok(Json(tell::tenant(&view, tenant, &Now::read(), look)))
+}
+
+/// The view, where it knows the tenant.
+pub(super) fn known(api: &Api, tenant: TenantId) -> Result<Arc<FleetView>, Refusal> {
+    let view = api.context.handle.view();
+    if view.tenants.contains_key(&tenant) || !view.workers_of(tenant).is_empty() {
+        return Ok(view);
+    }
+    let detail = format!("there is no tenant {tenant} here: /api/v1/admin/tenants lists those there are");
+    Err(Refusal::new(StatusCode::NOT_FOUND, "tenant_unknown", detail))
+}

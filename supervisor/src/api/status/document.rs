@@ -1,0 +1,187 @@
+//! The combined status, written piece by piece: with thousands of workers the whole text is megabytes, and a slow client
+//! would keep them in memory for as long as it likes.
+//!
+//! The pieces together are one JSON form of [`etl_shared::api::FleetStatus`]; a test reads them back as that.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    process,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use axum::body::Bytes;
+use etl_shared::{
+    TenantId,
+    api::{PartStatus, SupervisorStatus, WorkerState},
+};
+use serde::Serialize;
+
+use super::tell::{self, Now};
+use crate::{clock::rfc3339, runtime::FleetView};
+
+/// Bytes after which a piece is sent.
+const PIECE: usize = 32 * 1024;
+/// The last tenant of a piece goes beyond that.
+const ROOM: usize = PIECE + 4 * 1024;
+
+/// The rest of the document.
+pub(super) struct Document {
+    view: Arc<FleetView>,
+    only: Option<TenantId>,
+    started_at: SystemTime,
+    now: Now,
+    written: Written,
+}
+
+/// How far it is written.
+#[derive(Clone, Copy)]
+enum Written {
+    Nothing,
+    Beginning,
+    UpTo(TenantId),
+    Everything,
+}
+
+#[derive(Serialize)]
+struct Beginning {
+    running: bool,
+    states: BTreeMap<WorkerState, usize>,
+    supervisor: SupervisorStatus,
+}
+
+impl Document {
+    /// Everybody's, or one tenant's only.
+    pub(super) fn new(view: Arc<FleetView>, only: Option<TenantId>, started_at: SystemTime) -> Self {
+        Self { view, only, started_at, now: Now::read(), written: Written::Nothing }
+    }
+
+    fn beginning(&self) -> Beginning {
+        let workers = self.only.map_or(&*self.view.workers, |tenant| self.view.workers_of(tenant));
+        let mut states = BTreeMap::new();
+        for worker in workers {
+            *states.entry(worker.state).or_default() += 1;
+        }
+        let supervisor = SupervisorStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            started_at: rfc3339(self.started_at),
+            keeper_pid: self.view.keeper_pid,
+            parts: self.view.parts.iter().map(|(name, part)| ((*name).to_owned(), self.visible(part))).collect(),
+        };
+        Beginning { running: states.contains_key(&WorkerState::Running), states, supervisor }
+    }
+
+    /// A tenant's user learns whether a part works; the words may speak of addresses and of other tenants.
+    fn visible(&self, part: &PartStatus) -> PartStatus {
+        match self.only {
+            None => part.clone(),
+            Some(_) => PartStatus { ok: part.ok, detail: String::new() },
+        }
+    }
+
+    /// Every tenant that is wanted, and those that are gone but still have a worker to stop.
+    fn tenant_after(&self, last: Option<TenantId>) -> Option<TenantId> {
+        if let Some(only) = self.only {
+            let known = self.view.tenants.contains_key(&only) || !self.view.workers_of(only).is_empty();
+            return (last.is_none() && known).then_some(only);
+        }
+        let wanted = match last {
+            Some(last) => self.view.tenants.range((Excluded(last), Unbounded)).next(),
+            None => self.view.tenants.first_key_value(),
+        };
+        let wanted = wanted.map(|(tenant, _)| *tenant);
+        let at = self.view.workers.partition_point(|worker| Some(worker.name.tenant) <= last);
+        let present = self.view.workers.get(at).map(|worker| worker.name.tenant);
+        [wanted, present].into_iter().flatten().min()
+    }
+}
+
+impl Iterator for Document {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut piece = Vec::with_capacity(ROOM);
+        while piece.len() < PIECE {
+            let last = match self.written {
+                Written::Nothing => {
+                    append(&mut piece, &self.beginning());
+                    // The object stays open for the tenants.
+                    piece.pop();
+                    piece.extend_from_slice(b",\"tenants\":{");
+                    self.written = Written::Beginning;
+                    continue;
+                }
+                Written::Beginning => None,
+                Written::UpTo(last) => Some(last),
+                Written::Everything => break,
+            };
+            if let Some(tenant) = self.tenant_after(last) {
+                let comma = if last.is_some() { "," } else { "" };
+                piece.extend_from_slice(format!("{comma}\"{tenant}\":").as_bytes());
+                append(&mut piece, &tell::tenant(&self.view, tenant, &self.now, |_, process| process.sample));
+                self.written = Written::UpTo(tenant);
+            } else {
+                piece.extend_from_slice(b"}}");
+                self.written = Written::Everything;
+            }
+        }
+        (!piece.is_empty()).then(|| piece.into())
+    }
+}
+
+fn append(piece: &mut Vec<u8>, value: &impl Serialize) {
+    // Writing into memory cannot fail, and these types always have a JSON form.
+    if let Err(error) = serde_json::to_writer(piece, value) {
+        tracing::error!(%error, "status not written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etl_shared::api::FleetStatus;
+
+    use super::*;
+    use crate::api::tests::fleet::{synthetic, tenant};
+
+    fn read(view: FleetView, only: Option<TenantId>) -> FleetStatus {
+        let text: Vec<u8> = Document::new(Arc::new(view), only, SystemTime::now()).flatten().collect();
+        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&text)))
+    }
+
+    #[test]
+    fn the_pieces_together_are_a_fleet_status() {
+        let status = read(synthetic(1000), None);
+        assert_eq!(status.tenants.len(), 1000);
+        assert_eq!(status.states.values().sum::<usize>(), 1000);
+        assert!(status.running);
+        assert_eq!(status.tenants[&tenant(1000)].workers[0].name.to_string(), "transform-1000-1");
+        assert_eq!(status.supervisor.parts["broker"].detail, "connected");
+    }
+
+    #[test]
+    fn an_empty_fleet_is_a_status_too() {
+        let status = read(synthetic(0), None);
+        assert!(!status.running && status.tenants.is_empty() && status.states.is_empty());
+    }
+
+    #[test]
+    fn a_tenant_that_is_gone_is_shown_while_it_has_a_worker() {
+        let mut view = synthetic(3);
+        view.tenants = Arc::new([(tenant(1), true), (tenant(4), false)].into());
+        let status = read(view, None);
+        let desired: Vec<_> = status.tenants.iter().map(|(id, one)| (id.get(), one.desired.as_str())).collect();
+        assert_eq!(desired, [(1, "up"), (2, "down"), (3, "down"), (4, "down")]);
+    }
+
+    #[test]
+    fn a_tenants_user_sees_nothing_of_the_others() {
+        let status = read(synthetic(5), Some(tenant(4)));
+        assert_eq!(status.tenants.keys().map(|id| id.get()).collect::<Vec<_>>(), [4]);
+        assert_eq!(status.states.values().sum::<usize>(), 1);
+        assert!(status.supervisor.parts["broker"].ok);
+        assert_eq!(status.supervisor.parts["broker"].detail, "");
+        assert!(read(synthetic(5), Some(tenant(6))).tenants.is_empty());
+    }
+}

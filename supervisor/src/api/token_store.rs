@@ -1,0 +1,177 @@
+//! API tokens: handed out once, kept as hashes in a file that only this process writes.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use etl_shared::api::{CreateToken, CreatedToken, TokenDescription};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::authorize::{Caller, Grant};
+use crate::clock::rfc3339;
+
+/// Bytes of an id: enough that no two are alike; it is no secret.
+const ID_BYTES: usize = 6;
+/// Bytes of a secret: 256 bits, so that its plain hash cannot be searched.
+const SECRET_BYTES: usize = 32;
+
+/// All tokens.
+#[derive(Debug)]
+pub struct TokenStore {
+    path: PathBuf,
+    tokens: Mutex<Vec<Stored>>,
+}
+
+/// What is kept of one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    description: TokenDescription,
+    /// SHA-256 of the whole token, in hexadecimal digits.
+    sha256: String,
+}
+
+/// The tokens could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenStoreError {
+    /// The file cannot be read.
+    #[error("cannot read the API tokens in {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file holds something else. It is left alone: overwriting it would lose every token.
+    #[error("{} does not hold API tokens: restore it, or move it away to begin without any token", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where it is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The change could not be written, so nothing has changed.
+    #[error("cannot write the API tokens to {}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("the system has no random numbers for a new token")]
+    NoRandomness,
+}
+
+impl TokenStore {
+    /// Reads the file; without one there are no tokens.
+    pub fn open(path: PathBuf) -> Result<Self, TokenStoreError> {
+        let tokens = match fs::read(&path) {
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(tokens) => tokens,
+                Err(source) => return Err(TokenStoreError::Damaged { path, source }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => return Err(TokenStoreError::Unreadable { path, source }),
+        };
+        Ok(Self { path, tokens: Mutex::new(tokens) })
+    }
+
+    /// Makes a token. Role and tenant must go together; the caller has seen to that.
+    pub(super) fn create(&self, request: CreateToken) -> Result<CreatedToken, TokenStoreError> {
+        let id = random_digits::<ID_BYTES>()?;
+        let token = format!("etl_{id}_{}", random_digits::<SECRET_BYTES>()?);
+        let CreateToken { name, role, tenant_id } = request;
+        let description = TokenDescription { id, name, role, tenant_id, created_at: rfc3339(SystemTime::now()) };
+        let mut tokens = self.tokens();
+        let mut changed = tokens.clone();
+        changed.push(Stored { description: description.clone(), sha256: hash(&token) });
+        self.write(&changed)?;
+        *tokens = changed;
+        Ok(CreatedToken { token, description })
+    }
+
+    /// Every token without its secret, oldest first.
+    pub(super) fn list(&self) -> Vec<TokenDescription> {
+        self.tokens().iter().map(|stored| stored.description.clone()).collect()
+    }
+
+    /// Forgets a token; `false` where there is none of this id.
+    pub(super) fn revoke(&self, id: &str) -> Result<bool, TokenStoreError> {
+        let mut tokens = self.tokens();
+        let mut changed = tokens.clone();
+        changed.retain(|stored| stored.description.id != id);
+        if changed.len() == tokens.len() {
+            return Ok(false);
+        }
+        self.write(&changed)?;
+        *tokens = changed;
+        Ok(true)
+    }
+
+    /// Whose token this is.
+    pub(super) fn bearer(&self, token: &str) -> Option<Caller> {
+        let (id, _) = token.strip_prefix("etl_")?.split_once('_')?;
+        let given = hash(token);
+        let tokens = self.tokens();
+        // The id is no secret and may be found in any time; the hashes are compared without telling where they differ.
+        let stored = tokens.iter().find(|stored| stored.description.id == id)?;
+        let same: bool = stored.sha256.as_bytes().ct_eq(given.as_bytes()).into();
+        let TokenDescription { id, role, tenant_id, .. } = &stored.description;
+        same.then(|| Grant::new(*role, *tenant_id)).flatten().map(|grant| Caller::Token { id: id.clone(), grant })
+    }
+
+    /// Whether a caller that was let in before would still be: its token may have been revoked since.
+    pub(super) fn still_knows(&self, caller: &Caller) -> bool {
+        match caller {
+            Caller::Machine { .. } => true,
+            Caller::Token { id, .. } => self.tokens().iter().any(|stored| stored.description.id == *id),
+        }
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Vec<Stored>> {
+        // A change replaces the list in one step, so it is whole even after a panic.
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All or nothing, also when the power fails in between.
+    fn write(&self, tokens: &[Stored]) -> Result<(), TokenStoreError> {
+        let write = || {
+            let text = serde_json::to_vec_pretty(tokens)?;
+            let beside = self.path.with_extension("json.new");
+            // What an interrupted write left behind may have other permissions.
+            let _ = fs::remove_file(&beside);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&beside, &self.path)?;
+            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
+        };
+        write().map_err(|source| TokenStoreError::Unwritable { path: self.path.clone(), source })
+    }
+}
+
+fn hash(token: &str) -> String {
+    digits(&Sha256::digest(token.as_bytes()))
+}
+
+fn random_digits<const BYTES: usize>() -> Result<String, TokenStoreError> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| TokenStoreError::NoRandomness)?;
+    Ok(digits(&bytes))
+}
+
+fn digits(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

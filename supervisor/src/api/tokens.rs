@@ -1,0 +1,87 @@
+//! API tokens: list, create, revoke.
+
+use std::{error::Error, sync::Arc};
+
+use axum::{
+    Extension, Json as JsonBody,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use etl_shared::api::{CreateToken, Role, TokenDescription};
+
+use super::{
+    Api,
+    authorize::{Caller, Grant, Permission, authorize},
+    problem::Refusal,
+    request::Json,
+    token_store::TokenStoreError,
+};
+
+/// Longest name of a token, in characters.
+const NAME_LIMIT: usize = 100;
+
+/// `GET /api/v1/admin/tokens`
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<JsonBody<Vec<TokenDescription>>, Refusal> {
+    authorize(&caller, Permission::ManageTokens)?;
+    Ok(JsonBody(api.tokens.list()))
+}
+
+/// `POST /api/v1/admin/tokens`
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Json(request): Json<CreateToken>,
+) -> Result<impl IntoResponse, Refusal> {
+    authorize(&caller, Permission::ManageTokens)?;
+    check(&request)?;
+    let created = api.tokens.create(request)?;
+    let TokenDescription { id, name, role, tenant_id, .. } = &created.description;
+    tracing::info!(by = %caller.name(), token = %id, %name, ?role, tenant = ?tenant_id, "API token created");
+    // The only time the secret travels: nobody on the way may keep it.
+    Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], JsonBody(created)))
+}
+
+/// `DELETE /api/v1/admin/tokens/{id}`
+pub(super) async fn revoke(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    authorize(&caller, Permission::ManageTokens)?;
+    if !api.tokens.revoke(&id)? {
+        let detail = "there is no token of this id: `etl-supervisor token list` shows those there are";
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "token_unknown", detail));
+    }
+    tracing::info!(by = %caller.name(), token = %id, "API token revoked");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check(request: &CreateToken) -> Result<(), Refusal> {
+    let name = &request.name;
+    if name.trim().is_empty() || name.chars().count() > NAME_LIMIT || name.chars().any(char::is_control) {
+        let detail = format!("name must have 1 to {NAME_LIMIT} characters, none of them a control character");
+        return Err(Refusal::bad_request("invalid_field", detail));
+    }
+    if Grant::new(request.role, request.tenant_id).is_some() {
+        return Ok(());
+    }
+    Err(match request.role {
+        Role::Admin => {
+            Refusal::bad_request("tenant_not_allowed", "an admin's token is for every tenant: leave tenant_id out")
+        }
+        Role::Operator | Role::Viewer => {
+            Refusal::bad_request("tenant_required", "an operator's or viewer's token is for one tenant: add tenant_id")
+        }
+    })
+}
+
+impl From<TokenStoreError> for Refusal {
+    fn from(error: TokenStoreError) -> Self {
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "tokens_not_written", format!("{error}{cause}"))
+    }
+}

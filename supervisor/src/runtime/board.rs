@@ -1,0 +1,231 @@
+//! Keeps the published view in step with the fleet.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use etl_shared::{
+    QueueType, TenantId, WorkerName,
+    api::{PartStatus, TenantList},
+};
+
+use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
+use crate::{
+    clock::{BootTime, rfc3339},
+    lifecycle::{Dependency, Slot, State, StopCause, Wanted, Why},
+};
+
+/// A process that may be looked at.
+#[derive(Debug)]
+pub(super) struct ToSample {
+    /// Whose.
+    pub(super) name: WorkerName,
+    /// Which.
+    pub(super) incarnation: u64,
+    /// Its pid.
+    pub(super) pid: i32,
+    /// Nobody has looked at it yet.
+    pub(super) unseen: bool,
+}
+
+type Key = (TenantId, QueueType, u16);
+
+/// What is shown of the fleet, and whether it has been published.
+#[derive(Debug)]
+pub(super) struct Board {
+    published: Arc<ArcSwap<FleetView>>,
+    workers: BTreeMap<Key, Arc<WorkerView>>,
+    tenants: Arc<BTreeMap<TenantId, bool>>,
+    queues: Arc<BTreeMap<String, QueueSample>>,
+    parts: BTreeMap<&'static str, PartStatus>,
+    keeper_pid: Option<i32>,
+    tenant_list: Arc<TenantList>,
+    settled: bool,
+    dirty: bool,
+}
+
+impl Board {
+    /// Empty, and published as such.
+    pub(super) fn new() -> Self {
+        let tenant_list = Arc::new(TenantList { tenants: Vec::new(), source: "none yet".to_owned(), refused: None });
+        let empty = FleetView {
+            workers: Arc::new([]),
+            tenants: Arc::default(),
+            queues: Arc::default(),
+            parts: BTreeMap::new(),
+            keeper_pid: None,
+            tenant_list: tenant_list.clone(),
+            settled: false,
+            turned_at: BootTime::now(),
+        };
+        Self {
+            published: Arc::new(ArcSwap::from_pointee(empty)),
+            workers: BTreeMap::new(),
+            tenants: Arc::default(),
+            queues: Arc::default(),
+            parts: BTreeMap::new(),
+            keeper_pid: None,
+            tenant_list,
+            settled: false,
+            dirty: false,
+        }
+    }
+
+    /// Where readers find the view.
+    pub(super) fn published(&self) -> Arc<ArcSwap<FleetView>> {
+        self.published.clone()
+    }
+
+    /// Something has changed since the view was published.
+    pub(super) const fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Shows a worker as it stands now.
+    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot) {
+        let key = key(name);
+        let sample_of = |pid| {
+            let shown = self.workers.get(&key)?.process?;
+            (shown.pid == pid).then_some(shown.sample).flatten()
+        };
+        let process =
+            slot.state().process().map(|(_, pid, started_at)| ProcessView { pid, started_at, sample: sample_of(pid) });
+        let last_exit = slot.tally().next_back().map(|death| ExitView {
+            verdict: death.verdict.clone(),
+            at: death.at,
+            detail: death.detail.clone(),
+        });
+        let view = WorkerView {
+            name: name.clone(),
+            state: slot.state().shown(),
+            reason: reason(slot),
+            process,
+            incarnation: slot.incarnation(),
+            restarts: slot.restarts(),
+            last_exit,
+        };
+        self.workers.insert(key, Arc::new(view));
+        self.dirty = true;
+    }
+
+    /// Shows a worker no longer.
+    pub(super) fn remove(&mut self, name: &WorkerName) {
+        self.workers.remove(&key(name));
+        self.dirty = true;
+    }
+
+    /// Adds what a process was seen to use.
+    pub(super) fn sampled(&mut self, name: &WorkerName, pid: i32, sample: Sample) {
+        if let Some(view) = self.workers.get_mut(&key(name))
+            && view.process.is_some_and(|process| process.pid == pid)
+        {
+            let view = Arc::make_mut(view);
+            view.process = view.process.map(|process| ProcessView { sample: Some(sample), ..process });
+            self.dirty = true;
+        }
+    }
+
+    /// Every worker that has a process.
+    pub(super) fn processes(&self) -> Vec<ToSample> {
+        let with_process = self.workers.values().filter_map(|worker| Some((worker, worker.process?)));
+        with_process
+            .map(|(worker, process)| ToSample {
+                name: worker.name.clone(),
+                incarnation: worker.incarnation,
+                pid: process.pid,
+                unseen: process.sample.is_none(),
+            })
+            .collect()
+    }
+
+    /// Shows the tenants, each with whether it is switched on.
+    pub(super) fn set_tenants(&mut self, tenants: BTreeMap<TenantId, bool>, list: TenantList) {
+        self.tenants = Arc::new(tenants);
+        self.tenant_list = Arc::new(list);
+        self.dirty = true;
+    }
+
+    /// The first reading of the tenants has been acted on.
+    pub(super) fn set_settled(&mut self) {
+        self.settled = true;
+        self.dirty = true;
+    }
+
+    /// Shows depths.
+    pub(super) fn set_queues(&mut self, queues: BTreeMap<String, QueueSample>) {
+        self.queues = Arc::new(queues);
+        self.dirty = true;
+    }
+
+    /// Shows the condition of a part; returns whether it was usable before.
+    pub(super) fn set_part(&mut self, part: &'static str, ok: bool, detail: String) -> bool {
+        self.dirty = true;
+        self.parts.insert(part, PartStatus { ok, detail }).is_some_and(|before| before.ok)
+    }
+
+    /// Shows the keeper.
+    pub(super) fn set_keeper(&mut self, pid: Option<i32>, detail: String) {
+        self.keeper_pid = pid;
+        self.set_part("keeper", pid.is_some(), detail);
+    }
+
+    /// Lets readers see it.
+    pub(super) fn publish(&mut self) {
+        self.published.store(Arc::new(FleetView {
+            workers: self.workers.values().cloned().collect::<Vec<_>>().into(),
+            tenants: self.tenants.clone(),
+            queues: self.queues.clone(),
+            parts: self.parts.clone(),
+            keeper_pid: self.keeper_pid,
+            tenant_list: self.tenant_list.clone(),
+            settled: self.settled,
+            turned_at: BootTime::now(),
+        }));
+        self.dirty = false;
+    }
+}
+
+fn key(name: &WorkerName) -> Key {
+    (name.tenant, name.queue_type.clone(), name.slot.get())
+}
+
+/// Why a worker stands where it stands, for a person.
+fn reason(slot: &Slot) -> String {
+    let clock = |time: BootTime| rfc3339(time.on_wall_clock());
+    match slot.state() {
+        State::Stopped => match slot.wanted() {
+            Wanted::Down(Why::Operator) | Wanted::Gone(Why::Operator) => "stopped by an operator".to_owned(),
+            Wanted::Down(Why::Shutdown) | Wanted::Gone(Why::Shutdown) => "the supervisor is stopping".to_owned(),
+            Wanted::Down(Why::NotListed) | Wanted::Gone(Why::NotListed) => "its tenant is not active".to_owned(),
+            Wanted::Undecided => "the list of tenants is not known yet".to_owned(),
+            Wanted::Up | Wanted::Resting => String::new(),
+        },
+        State::Queued => "waits for its turn to start".to_owned(),
+        State::Spawning { .. } => "its process is being started".to_owned(),
+        State::Starting { ready_by, .. } => format!("not ready yet; has time until {}", clock(*ready_by)),
+        State::Running { .. } => "ready".to_owned(),
+        State::Stopping { cause, killed, kill_at, .. } => {
+            let why = match cause {
+                StopCause::Operator => "asked to leave by an operator",
+                StopCause::Changed => "asked to leave because its configuration changed",
+                StopCause::ScaleDown => "asked to leave because it is not needed",
+                StopCause::Recycle => "asked to leave to be replaced",
+                StopCause::NeverReady => "did not become ready in its time",
+                StopCause::Hung => "makes no progress",
+            };
+            if *killed { format!("{why}; killed") } else { format!("{why}; will be killed at {}", clock(*kill_at)) }
+        }
+        State::Backoff { until, attempt } => {
+            format!("failed {} times in a row; next start at {}", attempt + 1, clock(*until))
+        }
+        State::Idle { .. } => "no work".to_owned(),
+        State::Waiting { on, .. } => match on {
+            Dependency::Named => "left because something it depends on is not available; see its log".to_owned(),
+            Dependency::Provision(what) => what.clone(),
+            Dependency::Keeper => "waits for the keeper".to_owned(),
+            Dependency::Lease(holder) => format!("its lease is still held by {holder}"),
+        },
+        State::Fatal { retry_at, .. } => {
+            format!("given up after too many failures; tried once more at {}", clock(*retry_at))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `etl-supervisor run`: puts the parts together.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::SystemTime,
+};
+
+use etl_shared::credentials::{Credentials, CredentialsError};
+use secrecy::SecretString;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    board::Board,
+    control::{Control, Parts},
+    handle::Handle,
+    lock::{InstanceLock, LockError},
+    news::News,
+    recorder::{BelievedTenants, Recorder, StateFile, StateFileError},
+    signals::Signals,
+};
+use crate::{
+    api,
+    broker::BrokerTask,
+    settings::Settings,
+    store::{StoreTask, TenantSource},
+};
+
+/// How the supervisor is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunOptions {
+    /// A graceful stop leaves the workers to the keeper.
+    pub detach: bool,
+    /// Never start a keeper: somebody else does, such as another unit.
+    pub external_keeper: bool,
+}
+
+/// The supervisor could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrainError {
+    /// A directory cannot be used.
+    #[error("cannot use the directory {}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another supervisor works here.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// What was recorded cannot be read.
+    #[error(transparent)]
+    State(#[from] StateFileError),
+    /// A secret cannot be read.
+    #[error("the credentials for the workers cannot be put together")]
+    Credentials(#[from] CredentialsError),
+    /// The admin API cannot be served.
+    #[error("the admin API cannot be served")]
+    Api(#[from] api::ServeError),
+    /// The operating system refused something that every process needs.
+    #[error("cannot {doing}")]
+    System {
+        /// What.
+        doing: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs the supervisor until somebody ends it.
+pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(), BrainError> {
+    prepare(&settings.runtime.directory, 0o711)?;
+    prepare(&settings.runtime.log_directory, 0o750)?;
+    prepare(&settings.runtime.state_directory, 0o750)?;
+    let _lock = InstanceLock::take(&settings.runtime.directory)?;
+    let state = StateFile::read(&settings.runtime.state_directory)?;
+    let handover = handover(&settings)?;
+
+    let board = Board::new();
+    let view = board.published();
+    let (news_sender, news) = mpsc::unbounded_channel();
+    let (orders_sender, orders) = mpsc::channel(64);
+    let (believed_sender, believed) = mpsc::unbounded_channel();
+    let (wanted_queues, wanted_queues_seen) = watch::channel(Arc::default());
+    let (reload_tenants, reload_tenants_seen) = watch::channel(0);
+    let recorder =
+        Recorder::new(state.clone(), settings.runtime.state_directory.clone(), view.clone(), news_sender.clone());
+    let outside = Outside { settings: settings.clone(), news: news_sender, wanted_queues_seen, reload_tenants_seen };
+    outside.start(recorder, orders, believed)?;
+
+    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view)))?;
+    if let Some(address) = api.address() {
+        tracing::info!(%address, "admin API");
+    }
+
+    let parts = Parts {
+        settings,
+        config: config.to_owned(),
+        detach: options.detach,
+        external_keeper: options.external_keeper,
+        handover,
+        switches: state.switches,
+        last_tenants: state.tenants,
+        news,
+        believed: believed_sender,
+        wanted_queues,
+        reload_tenants,
+        board,
+    };
+    let seed = getrandom::u64().unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| BrainError::System { doing: "start the control loop", source })?;
+    runtime.block_on(async {
+        let signals = Signals::listen().map_err(|source| BrainError::System { doing: "listen to signals", source })?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "supervisor started");
+        // Under systemd the unit counts as started from here on; what is not there yet is waited for inside.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        Control::new(parts, seed).run(signals).await;
+        api.stop().await;
+        Ok::<_, BrainError>(())
+    })?;
+    tracing::info!("supervisor ended");
+    Ok(())
+}
+
+/// Everything that waits for somebody outside, on a thread of its own.
+struct Outside {
+    settings: Settings,
+    news: mpsc::UnboundedSender<News>,
+    wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
+    reload_tenants_seen: watch::Receiver<u64>,
+}
+
+impl Outside {
+    fn start(
+        self,
+        recorder: Recorder,
+        orders: mpsc::Receiver<super::handle::Order>,
+        believed: mpsc::UnboundedReceiver<BelievedTenants>,
+    ) -> Result<(), BrainError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| BrainError::System { doing: "start the thread for broker and database", source })?;
+        let serve = move || {
+            runtime.block_on(async {
+                if let Some(broker) = self.settings.broker {
+                    tokio::spawn(BrokerTask::new(broker, self.wanted_queues_seen, self.news.clone()).run());
+                }
+                if let Some(database) = self.settings.database {
+                    let source = match self.settings.tenants {
+                        Some(_) => TenantSource::Configuration,
+                        None => TenantSource::Database,
+                    };
+                    tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
+                }
+                recorder.run(orders, believed).await;
+            });
+        };
+        thread::Builder::new()
+            .name("outside".to_owned())
+            .spawn(serve)
+            .map_err(|source| BrainError::System { doing: "start the thread for broker and database", source })?;
+        Ok(())
+    }
+}
+
+fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
+    let mut required_parts = vec!["keeper", "tenants"];
+    required_parts.extend(settings.broker.is_some().then_some("broker"));
+    required_parts.extend(settings.database.is_some().then_some("database"));
+    api::ApiContext {
+        handle,
+        runtime: settings.runtime.clone(),
+        listen: settings.api.listen,
+        required_parts,
+        started_at: SystemTime::now(),
+        look: Some(super::sample::look),
+    }
+}
+
+fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(|source| BrainError::Directory { path: path.to_owned(), source })
+}
+
+/// What every worker is handed, where both broker and database are configured.
+fn handover(settings: &Settings) -> Result<Option<SecretString>, CredentialsError> {
+    match (&settings.broker, &settings.database) {
+        (Some(broker), Some(database)) => {
+            let credentials = Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? };
+            Ok(Some(credentials.to_handover()))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,404 @@
+//! The control loop: the one task that owns the fleet.
+//!
+//! It takes facts from the keeper, news from the other parts and signals, hands them to the fleet, and carries out what the
+//! fleet orders. It never waits for broker, database or disk.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::PathBuf,
+    time::Duration,
+};
+
+use etl_shared::{TenantId, WorkerName, api::TenantList};
+use nix::libc;
+use secrecy::SecretString;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{self, Instant},
+};
+
+use super::{
+    board::Board,
+    keeper_link::{FromKeeper, KeeperLink},
+    news::News,
+    recorder::BelievedTenants,
+    roster::Switches,
+    signals::{Asked, Signals},
+};
+use crate::{
+    broker::WantedQueues,
+    clock::BootTime,
+    keeper::{
+        self,
+        protocol::{ExitStatus, Report, Request, Scope, SpawnFailure},
+    },
+    lifecycle::{Effect, Event, Exit, Fleet, Found, SpawnTrouble, StopSignal, Why},
+    settings::Settings,
+};
+
+mod orders;
+mod reload;
+mod samples;
+mod tenants;
+
+/// A view is published at most this long after a change, so that a thousand changes at once are few publications.
+const PUBLISH_WITHIN: Duration = Duration::from_millis(5);
+/// How often the loop turns even when nothing happens.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What the loop is given to work with.
+pub(super) struct Parts {
+    /// The configuration.
+    pub settings: Settings,
+    /// Where it came from.
+    pub config: PathBuf,
+    /// Whether workers outlive a graceful stop.
+    pub detach: bool,
+    /// Whether the keeper belongs to somebody else, such as another unit.
+    pub external_keeper: bool,
+    /// What workers are handed, where broker and database are configured.
+    pub handover: Option<SecretString>,
+    /// What operators have switched, as read at the start.
+    pub switches: Switches,
+    /// The tenants believed last, as read at the start.
+    pub last_tenants: BTreeSet<TenantId>,
+    /// News from the other parts.
+    pub news: mpsc::UnboundedReceiver<News>,
+    /// Where believed tenants are written down.
+    pub believed: mpsc::UnboundedSender<BelievedTenants>,
+    /// The queues that should exist.
+    pub wanted_queues: watch::Sender<WantedQueues>,
+    /// Changed to have the tenants read at once.
+    pub reload_tenants: watch::Sender<u64>,
+    /// What others see.
+    pub board: Board,
+}
+
+/// The loop's own things.
+pub(super) struct Control {
+    parts: Parts,
+    fleet: Fleet,
+    link: KeeperLink,
+    /// `None` until somebody has said which tenants there are.
+    tenants: Option<BTreeSet<TenantId>>,
+    tenants_source: &'static str,
+    refused: Option<BTreeSet<TenantId>>,
+    ready_queues: HashSet<String>,
+    going: Going,
+    publish_at: Option<Instant>,
+    housekeeping_at: Instant,
+    sample_cursor: Option<WorkerName>,
+    /// Part of a sample that was not due yet in the last second.
+    sample_credit: f64,
+    keeper_shown: String,
+}
+
+/// Whether the supervisor is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    /// It serves.
+    On,
+    /// It waits for its workers to leave.
+    Down,
+    /// It leaves now.
+    Out,
+}
+
+impl Control {
+    /// Knows nothing yet.
+    pub(super) fn new(parts: Parts, seed: u64) -> Self {
+        let policy = reload::policy(&parts.settings);
+        let link = KeeperLink::open(parts.config.clone(), parts.settings.runtime.clone(), !parts.external_keeper);
+        Self {
+            fleet: Fleet::new(policy, seed),
+            link,
+            tenants: None,
+            tenants_source: "none yet",
+            refused: None,
+            ready_queues: HashSet::new(),
+            going: Going::On,
+            publish_at: None,
+            housekeeping_at: Instant::now(),
+            sample_cursor: None,
+            sample_credit: 0.0,
+            keeper_shown: String::new(),
+            parts,
+        }
+    }
+
+    /// Until somebody ends the supervisor.
+    pub(super) async fn run(mut self, mut signals: Signals) {
+        if let Some(listed) = self.parts.settings.tenants.clone() {
+            self.accept_tenants(listed.0, "configuration");
+        }
+        while self.going != Going::Out {
+            let wake_at = self.wake_at();
+            tokio::select! {
+                from_keeper = self.link.next() => self.hear(from_keeper),
+                Some(news) = self.parts.news.recv() => self.learn(news),
+                asked = signals.next() => self.obey(asked),
+                () = time::sleep_until(wake_at) => {}
+            }
+            self.keep_time();
+            self.leave_when_empty();
+        }
+        self.parts.board.publish();
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    }
+
+    /// When the loop has something to do although nothing happens.
+    fn wake_at(&self) -> Instant {
+        let fleet = self.fleet.next_deadline().map(|deadline| {
+            let wait = deadline.since(BootTime::now());
+            // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
+            Instant::now() + wait + Duration::from_millis(1)
+        });
+        [fleet, self.publish_at, Some(self.housekeeping_at)].into_iter().flatten().min().unwrap_or(self.housekeeping_at)
+    }
+
+    fn keep_time(&mut self) {
+        let now = BootTime::now();
+        if self.fleet.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.happened(Event::Tick);
+        }
+        let instant = Instant::now();
+        if instant >= self.housekeeping_at {
+            self.housekeeping_at = instant + HOUSEKEEPING;
+            self.sample_some();
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            self.publish();
+        } else if self.publish_at.is_some_and(|at| at <= instant) {
+            self.publish();
+        } else if self.parts.board.is_dirty() && self.publish_at.is_none() {
+            self.publish_at = Some(instant + PUBLISH_WITHIN);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.parts.board.publish();
+        self.publish_at = None;
+    }
+
+    // ---- facts in, orders out -----------------------------------------------------------------------------------------
+
+    fn happened(&mut self, event: Event) {
+        for effect in self.fleet.handle(event, BootTime::now()) {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spawn { worker, incarnation } => {
+                let credentials = match &self.parts.handover {
+                    None => Ok(None),
+                    Some(handover) => keeper::credentials_memfd(handover).map(Some),
+                };
+                match credentials {
+                    Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
+                    Err(error) => {
+                        let detail = format!("hand over its credentials: {error}");
+                        let trouble = SpawnTrouble::Failed { detail };
+                        self.happened(Event::SpawnFailed { worker, incarnation, trouble });
+                    }
+                }
+            }
+            Effect::Stop { worker, incarnation, signal } => {
+                let (signal, scope) = match signal {
+                    StopSignal::Term => (libc::SIGTERM, Scope::Group),
+                    StopSignal::Kill => (libc::SIGKILL, Scope::Tree),
+                };
+                self.link.send(&Request::Signal { worker, incarnation, signal, scope }, None);
+            }
+            Effect::Changed { worker, from, to, verdict } => {
+                if let Some(slot) = self.fleet.slot(&worker) {
+                    self.parts.board.show(&worker, slot);
+                    let death = verdict.and_then(|_| slot.tally().next_back());
+                    log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
+                }
+            }
+            Effect::Removed { worker } => {
+                tracing::info!(worker = %worker, "removed");
+                self.parts.board.remove(&worker);
+            }
+        }
+    }
+
+    fn hear(&mut self, from_keeper: FromKeeper) {
+        match from_keeper {
+            FromKeeper::Connected { pid } => {
+                tracing::info!(pid, "keeper answers");
+                self.keeper_shown.clear();
+                self.parts.board.set_keeper(Some(pid), "connected".to_owned());
+            }
+            FromKeeper::Lost(why) => {
+                tracing::error!(why, "keeper lost");
+                self.parts.board.set_keeper(None, why);
+                self.happened(Event::KeeperLost);
+            }
+            FromKeeper::Absent(why) => {
+                if self.keeper_shown != why {
+                    tracing::warn!(why, "no keeper");
+                    self.keeper_shown.clone_from(&why);
+                }
+                self.parts.board.set_keeper(None, why);
+            }
+            FromKeeper::Report(report) => self.report(report),
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        match report {
+            Report::Hello { .. } => {}
+            Report::Process { worker, incarnation, pid, started_at, ready } => {
+                tracing::info!(worker = %worker, incarnation, pid, "adopted");
+                self.happened(Event::Found(worker, Found { incarnation, pid, started_at, ready }));
+            }
+            Report::Listed => {
+                self.happened(Event::KeeperUp);
+                self.reconcile();
+            }
+            Report::Spawned { worker, incarnation, pid, started_at } => {
+                self.happened(Event::Spawned { worker, incarnation, pid, started_at });
+            }
+            Report::SpawnFailed { worker, incarnation, failure } => {
+                let trouble = match failure {
+                    SpawnFailure::LeaseHeld { holder } => SpawnTrouble::LeaseHeld { holder },
+                    SpawnFailure::UnknownTemplate => SpawnTrouble::Failed {
+                        detail: format!("the keeper's configuration has no [queues.{}]", worker.queue_type),
+                    },
+                    SpawnFailure::Failed { step, error, .. } => {
+                        SpawnTrouble::Failed { detail: format!("{step}: {error}") }
+                    }
+                };
+                self.happened(Event::SpawnFailed { worker, incarnation, trouble });
+            }
+            Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
+            Report::Exited { worker, incarnation, status, .. } => {
+                let exit = match status {
+                    ExitStatus::Code(code) => Exit::Code(code),
+                    ExitStatus::Signal(signal) => Exit::Signal(signal),
+                };
+                self.link.send(&Request::Noted { worker: worker.clone(), incarnation }, None);
+                self.happened(Event::Exited { worker, incarnation, exit });
+            }
+            Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Tenants(tenants) => self.tenants_read(tenants),
+            News::Part { part, ok, detail } => {
+                let was_ok = self.parts.board.set_part(part, ok, detail);
+                if ok && !was_ok {
+                    self.happened(Event::DependencyUp);
+                }
+                if part == "database" && !ok {
+                    self.fall_back_on_last_tenants();
+                }
+            }
+            News::QueueReady(queue) => {
+                self.ready_queues.insert(queue.clone());
+                self.for_queue(&queue, |worker| Event::Unblocked { worker });
+            }
+            News::QueueMissing { queue, why } => {
+                self.ready_queues.remove(&queue);
+                self.for_queue(&queue, |worker| Event::Blocked { worker, on: why.clone() });
+            }
+            News::Depths(depths) => self.parts.board.set_queues(depths),
+            News::Recorded(order) => self.apply(order),
+        }
+    }
+
+    fn for_queue(&mut self, queue: &str, event: impl Fn(WorkerName) -> Event) {
+        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return };
+        let slots = self.parts.settings.queues.get(&queue_type).map_or(0, |queue| queue.workers);
+        for slot in (1..=slots).filter_map(std::num::NonZeroU16::new) {
+            let worker = WorkerName { queue_type: queue_type.clone(), tenant, slot };
+            self.happened(event(worker));
+        }
+    }
+
+    // ---- signals ------------------------------------------------------------------------------------------------------
+
+    fn obey(&mut self, asked: Asked) {
+        match asked {
+            Asked::Stop if self.going == Going::On => self.go_down(),
+            Asked::Stop => self.hurry(),
+            Asked::StopNow => {
+                self.go_down();
+                self.hurry();
+            }
+            Asked::Reload => self.reload(),
+            Asked::Forward(signal) => {
+                tracing::info!(signal, "passed on to every worker");
+                let processes: Vec<(WorkerName, u64)> = self
+                    .fleet
+                    .slots()
+                    .filter_map(|(name, slot)| Some((name.clone(), slot.state().process()?.0)))
+                    .collect();
+                for (worker, incarnation) in processes {
+                    self.link.send(&Request::Signal { worker, incarnation, signal, scope: Scope::Group }, None);
+                }
+            }
+        }
+    }
+
+    fn go_down(&mut self) {
+        if self.parts.detach {
+            tracing::info!("leaving; the workers go on under their keeper");
+            self.going = Going::Out;
+            return;
+        }
+        tracing::info!("stopping every worker; a second signal does not wait for them");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.going = Going::Down;
+        for worker in self.names() {
+            self.happened(Event::Unwant { worker, why: Why::Shutdown });
+        }
+    }
+
+    fn hurry(&mut self) {
+        for worker in self.names() {
+            self.happened(Event::Hurry { worker });
+        }
+    }
+
+    fn leave_when_empty(&mut self) {
+        if self.going != Going::Down {
+            return;
+        }
+        let busy = self.fleet.slots().any(|(_, slot)| slot.has_process_or_expects_one());
+        if !busy {
+            if !self.parts.external_keeper {
+                self.link.send(&Request::Shutdown, None);
+            }
+            self.going = Going::Out;
+        }
+    }
+
+    fn names(&self) -> Vec<WorkerName> {
+        self.fleet.slots().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn tenant_list(&self) -> TenantList {
+        TenantList {
+            tenants: self.tenants.iter().flatten().copied().collect(),
+            source: self.tenants_source.to_owned(),
+            refused: self.refused.as_ref().map(|refused| refused.iter().copied().collect()),
+        }
+    }
+}
+
+fn log_change(worker: &WorkerName, incarnation: u64, from: &str, to: &str, death: Option<&crate::lifecycle::Death>) {
+    let verdict = death.map(|death| death.verdict.to_string());
+    let detail = death.and_then(|death| death.detail.as_deref());
+    if to == "FATAL" {
+        tracing::error!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "given up");
+    } else if from == to && verdict.is_none() {
+        tracing::debug!(%worker, tenant = %worker.tenant, incarnation, state = to, "worker");
+    } else {
+        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "worker");
+    }
+}

@@ -1,0 +1,96 @@
+//! HUP: the configuration is read again, and only what changed is touched.
+
+use std::thread::available_parallelism;
+
+use etl_shared::QueueType;
+
+use super::{Control, tenants::timing};
+use crate::{
+    keeper::protocol::Request,
+    lifecycle::{Event, RestartPolicy, StopCause},
+    settings::Settings,
+};
+
+impl Control {
+    pub(super) fn reload(&mut self) {
+        let new = match Settings::load(&self.parts.config) {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!(%error, "configuration not read again; everything stays as it was");
+                return;
+            }
+        };
+        let old = std::mem::replace(&mut self.parts.settings, new);
+        self.warn_of_what_needs_a_restart(&old);
+        self.fleet.set_policy(policy(&self.parts.settings));
+        // Before anything is replaced, or it would come back in the old way.
+        self.link.send(&Request::Reload, None);
+        let changed: Vec<QueueType> = self
+            .parts
+            .settings
+            .queues
+            .iter()
+            .filter(|(name, queue)| old.queues.get(*name).is_some_and(|before| before.differs_in_process(queue)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let workers: Vec<_> = self.names().into_iter().filter(|worker| changed.contains(&worker.queue_type)).collect();
+        tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
+        self.retime();
+        for worker in workers {
+            self.happened(Event::Replace { worker, cause: StopCause::Changed });
+        }
+        if let Some(listed) = self.parts.settings.tenants.clone() {
+            self.accept_tenants(listed.0, "configuration");
+        } else {
+            self.reconcile();
+            self.parts.reload_tenants.send_modify(|turn| *turn += 1);
+        }
+    }
+
+    /// New limits in time hold from the next step on and touch no process.
+    fn retime(&mut self) {
+        for worker in self.names() {
+            let wanted = self.fleet.slot(&worker).map(crate::lifecycle::Slot::wanted);
+            if wanted == Some(crate::lifecycle::Wanted::Up)
+                && let Some(queue) = self.parts.settings.queues.get(&worker.queue_type)
+            {
+                let timing = timing(queue);
+                self.happened(Event::Retime { worker, timing });
+            }
+        }
+    }
+
+    fn warn_of_what_needs_a_restart(&self, old: &Settings) {
+        let new = &self.parts.settings;
+        for (section, same) in [
+            ("runtime", old.runtime == new.runtime),
+            ("broker", old.broker == new.broker),
+            ("database", old.database == new.database),
+            ("api", old.api == new.api),
+            ("tenants (between a list and the database)", old.tenants.is_some() == new.tenants.is_some()),
+        ] {
+            if !same {
+                tracing::warn!(section, "a change of this section takes effect when the supervisor is started again");
+            }
+        }
+    }
+}
+
+/// The restart rules of a configuration.
+pub(super) fn policy(settings: &Settings) -> RestartPolicy {
+    let restart = &settings.restart;
+    let processors = available_parallelism().map_or(1, usize::from);
+    RestartPolicy {
+        backoff_initial: restart.backoff_initial,
+        backoff_max: restart.backoff_max,
+        reset_after: restart.reset_after,
+        max_restarts: restart.max_restarts,
+        window: restart.window,
+        fatal_retry: restart.fatal_retry,
+        max_concurrent_starts: match restart.max_concurrent_starts {
+            0 => 2 * processors,
+            starts => starts,
+        },
+        ..RestartPolicy::default()
+    }
+}

@@ -1,0 +1,140 @@
+//! Which workers there should be, and the difference to those there are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use etl_shared::{TenantId, WorkerName};
+
+use super::Control;
+use crate::{
+    lifecycle::{Event, Timing, Wanted, Why},
+    runtime::{
+        recorder::BelievedTenants,
+        roster::{is_believable, workers},
+    },
+    settings::{Queue, Readiness},
+};
+
+impl Control {
+    /// The tenant query returned something.
+    pub(super) fn tenants_read(&mut self, tenants: BTreeSet<TenantId>) {
+        // Before anything was believed in this life, what was believed in the last one is the measure.
+        let known = self.tenants.as_ref().unwrap_or(&self.parts.last_tenants);
+        if !is_believable(known, &tenants) {
+            if self.refused.as_ref() != Some(&tenants) {
+                tracing::warn!(
+                    known = known.len(),
+                    read = tenants.len(),
+                    "more than half of the tenants are missing from the list just read: nobody is stopped; \
+                     `etl-supervisor tenants confirm` accepts it"
+                );
+            }
+            self.fall_back_on_last_tenants();
+            self.refused = Some(tenants);
+            let detail =
+                "a list was refused because more than half of the tenants were missing; see `etl-supervisor tenants`";
+            self.parts.board.set_part("tenants", false, detail.to_owned());
+            self.show_tenants();
+            return;
+        }
+        let changed = self.tenants.as_ref() != Some(&tenants);
+        if changed || self.refused.is_some() || self.tenants_source != "database" {
+            self.accept_tenants(tenants, "database");
+        }
+    }
+
+    /// Nobody can say which tenants there are: those of the last life go on.
+    pub(super) fn fall_back_on_last_tenants(&mut self) {
+        if self.tenants.is_none() && !self.parts.last_tenants.is_empty() {
+            tracing::warn!(tenants = self.parts.last_tenants.len(), "using the last known tenants");
+            let last = self.parts.last_tenants.clone();
+            self.accept_tenants(last, "last known");
+        }
+    }
+
+    /// These are the tenants.
+    pub(super) fn accept_tenants(&mut self, tenants: BTreeSet<TenantId>, source: &'static str) {
+        tracing::info!(tenants = tenants.len(), source, "tenants");
+        self.refused = None;
+        self.tenants_source = source;
+        let detail = match tenants.len() {
+            0 => "there are none yet; workers start as they appear".to_owned(),
+            1 => format!("1, from the {source}"),
+            n => format!("{n}, from the {source}"),
+        };
+        self.parts.board.set_part("tenants", true, detail);
+        if source == "database" {
+            // Nobody waits for it: if it is lost, an older list serves.
+            let _ = self.parts.believed.send(BelievedTenants(tenants.clone()));
+        }
+        self.tenants = Some(tenants);
+        self.reconcile();
+        self.parts.board.set_settled();
+    }
+
+    /// Compares what should be with what is, by level: whatever was missed before is caught up here.
+    pub(super) fn reconcile(&mut self) {
+        let Some(tenants) = &self.tenants else { return };
+        if self.going != super::Going::On {
+            return;
+        }
+        let slots = self.parts.settings.queues.iter().map(|(name, queue)| (name.clone(), queue.workers)).collect();
+        let wanted = workers(tenants, &self.parts.switches, &slots);
+        if self.parts.settings.broker.is_some() {
+            let queues: BTreeSet<String> = wanted.keys().map(|worker| worker.queue().to_string()).collect();
+            self.ready_queues.retain(|queue| queues.contains(queue));
+            let queues = Arc::new(queues);
+            self.parts.wanted_queues.send_if_modified(|current| {
+                let modified = **current != *queues;
+                *current = queues;
+                modified
+            });
+        }
+        let gone: Vec<WorkerName> =
+            self.fleet.slots().map(|(name, _)| name).filter(|name| !wanted.contains_key(name)).cloned().collect();
+        for worker in gone {
+            self.happened(Event::Remove { worker, why: Why::NotListed });
+        }
+        for (worker, up) in wanted {
+            let now = self.fleet.slot(&worker).map(crate::lifecycle::Slot::wanted);
+            match (up, now) {
+                (true, Some(Wanted::Up | Wanted::Resting)) | (false, Some(Wanted::Down(_))) => {}
+                (true, _) => {
+                    let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { continue };
+                    let timing = timing(queue);
+                    let blocked = self.missing_for(&worker);
+                    self.happened(Event::Want { worker: worker.clone(), timing, blocked });
+                }
+                (false, _) => self.happened(Event::Unwant { worker: worker.clone(), why: Why::Operator }),
+            }
+            // A worker that is new and stopped has changed nothing, but has to be seen.
+            if now.is_none()
+                && let Some(slot) = self.fleet.slot(&worker)
+            {
+                self.parts.board.show(&worker, slot);
+            }
+        }
+        self.show_tenants();
+    }
+
+    pub(super) fn show_tenants(&mut self) {
+        let switches = &self.parts.switches;
+        let tenants: BTreeMap<TenantId, bool> =
+            self.tenants.iter().flatten().map(|tenant| (*tenant, switches.is_up(*tenant))).collect();
+        let list = self.tenant_list();
+        self.parts.board.set_tenants(tenants, list);
+    }
+
+    fn missing_for(&self, worker: &WorkerName) -> Option<String> {
+        self.parts.settings.broker.as_ref()?;
+        let queue = worker.queue().to_string();
+        (!self.ready_queues.contains(&queue)).then(|| format!("waits until the broker has its queue {queue}"))
+    }
+}
+
+/// How long a worker of this kind may take for what.
+pub(super) fn timing(queue: &Queue) -> Timing {
+    Timing { start_timeout: queue.start_timeout, grace: queue.grace, ready_on_exec: queue.ready == Readiness::Exec }
+}

@@ -1,0 +1,112 @@
+//! The brain's line to the keeper: found, started where that is our business, and found again when it was lost.
+
+use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
+
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant},
+};
+
+use crate::{
+    keeper::{
+        self, Client,
+        protocol::{Report, Request},
+    },
+    settings::Runtime,
+};
+
+/// Delay before a lost keeper is looked for again, when the first look found none.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What comes over the line.
+#[derive(Debug)]
+pub(super) enum FromKeeper {
+    /// A keeper answers; its processes follow.
+    Connected {
+        /// Its pid.
+        pid: i32,
+    },
+    /// It says something.
+    Report(Report),
+    /// It is gone.
+    Lost(String),
+    /// There is none, and it is looked for again.
+    Absent(String),
+}
+
+/// The line.
+#[derive(Debug)]
+pub(super) struct KeeperLink {
+    config: PathBuf,
+    runtime: Runtime,
+    /// Whether a keeper is started where there is none.
+    may_start: bool,
+    line: Line,
+}
+
+#[derive(Debug)]
+enum Line {
+    Looking(JoinHandle<Result<(Client, i32), String>>),
+    Open(Box<Client>),
+    Closed { look_at: Instant },
+}
+
+impl KeeperLink {
+    /// Starts to look.
+    pub(super) fn open(config: PathBuf, runtime: Runtime, may_start: bool) -> Self {
+        Self { config, runtime, may_start, line: Line::Closed { look_at: Instant::now() } }
+    }
+
+    /// What comes next. Nothing is lost when the wait is given up.
+    pub(super) async fn next(&mut self) -> FromKeeper {
+        loop {
+            match &mut self.line {
+                Line::Closed { look_at } => {
+                    time::sleep_until(*look_at).await;
+                    let (config, runtime, may_start) = (self.config.clone(), self.runtime.clone(), self.may_start);
+                    self.line = Line::Looking(tokio::spawn(look(config, runtime, may_start)));
+                }
+                Line::Looking(search) => {
+                    let outcome = search.await.unwrap_or_else(|error| Err(error.to_string()));
+                    match outcome {
+                        Ok((client, pid)) => {
+                            self.line = Line::Open(Box::new(client));
+                            return FromKeeper::Connected { pid };
+                        }
+                        Err(problem) => {
+                            self.line = Line::Closed { look_at: Instant::now() + LOOK_AGAIN };
+                            return FromKeeper::Absent(problem);
+                        }
+                    }
+                }
+                Line::Open(client) => match client.recv().await {
+                    Ok(report) => return FromKeeper::Report(report),
+                    Err(error) => {
+                        self.line = Line::Closed { look_at: Instant::now() };
+                        return FromKeeper::Lost(error.to_string());
+                    }
+                },
+            }
+        }
+    }
+
+    /// Says something; without a keeper it is dropped, because whatever it was about is gone with the keeper.
+    pub(super) fn send(&mut self, request: &Request, descriptor: Option<OwnedFd>) {
+        if let Line::Open(client) = &mut self.line {
+            // A line that is broken says so again when it is listened to, and is then replaced.
+            let _ = client.send(request, descriptor);
+        }
+    }
+}
+
+async fn look(config: PathBuf, runtime: Runtime, may_start: bool) -> Result<(Client, i32), String> {
+    let socket = runtime.keeper_socket();
+    match Client::connect(&socket).await {
+        Ok((client, hello)) => return Ok((client, hello.pid)),
+        Err(error) if !may_start => return Err(format!("no keeper answers at {}: {error}", socket.display())),
+        Err(_) => {}
+    }
+    keeper::start_detached(&config, &runtime).await.map_err(|error| error.to_string())?;
+    let (client, hello) = Client::connect(&socket).await.map_err(|error| error.to_string())?;
+    Ok((client, hello.pid))
+}

@@ -1,0 +1,210 @@
+//! What must survive a restart of the supervisor, on disk before anybody is told that it is done.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use etl_shared::{TenantId, api::Action};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::{
+    handle::{ControlError, Order, Selection},
+    news::{Answer, News, Recorded},
+    roster::Switches,
+    view::FleetView,
+};
+
+const FILE: &str = "fleet.json";
+
+/// The state file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StateFile {
+    /// What operators have switched.
+    #[serde(default)]
+    pub switches: Switches,
+    /// The tenants that were last believed, for a start without database.
+    #[serde(default)]
+    pub tenants: BTreeSet<TenantId>,
+}
+
+/// The state file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateFileError {
+    /// It cannot be read.
+    #[error("cannot read the state file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("the state file {} is damaged: move it away to start with every worker switched on", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl StateFile {
+    /// Reads it; a missing file is an empty state.
+    pub(super) fn read(directory: &Path) -> Result<Self, StateFileError> {
+        let path = directory.join(FILE);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| StateFileError::Damaged { path, source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(StateFileError::Unreadable { path, source }),
+        }
+    }
+
+    fn write(&self, directory: &Path) -> io::Result<()> {
+        let bytes = serde_json::to_vec_pretty(self)?;
+        write_atomically(&directory.join(FILE), &bytes)
+    }
+}
+
+/// Replaces a file so that after a crash either the old or the new content is there, whole.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Takes orders one after the other, records what must survive, and passes them on.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    state: StateFile,
+    directory: PathBuf,
+    view: Arc<ArcSwap<FleetView>>,
+    news: mpsc::UnboundedSender<News>,
+}
+
+/// Something to write down that nobody waits for.
+#[derive(Debug)]
+pub(super) struct BelievedTenants(pub BTreeSet<TenantId>);
+
+impl Recorder {
+    /// Continues from what was read at the start.
+    pub(super) const fn new(
+        state: StateFile,
+        directory: PathBuf,
+        view: Arc<ArcSwap<FleetView>>,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Self {
+        Self { state, directory, view, news }
+    }
+
+    /// Until nobody can send orders any longer.
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut believed: mpsc::UnboundedReceiver<BelievedTenants>,
+    ) {
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.take(order),
+                    None => return,
+                },
+                Some(BelievedTenants(tenants)) = believed.recv() => self.believe(tenants),
+            }
+        }
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Control { selection, action, by, answer } => {
+                tracing::debug!(?selection, ?action, by, "ordered");
+                self.control(selection, action, answer);
+            }
+            Order::ConfirmTenants { by, answer } => {
+                tracing::info!(by, "the refused list of tenants is confirmed");
+                self.pass_on(Recorded::ConfirmTenants(answer));
+            }
+        }
+    }
+
+    fn control(&mut self, selection: Selection, action: Action, answer: Answer<usize>) {
+        if let Selection::Tenant(tenant) = selection
+            && !self.view.load().tenants.contains_key(&tenant)
+        {
+            let _ = answer.send(Err(ControlError::UnknownTenant(tenant)));
+            return;
+        }
+        let mut state = self.state.clone();
+        // A restart of everybody leaves alone what was stopped on purpose; one of a tenant means that tenant.
+        match (action, selection) {
+            (Action::Start, _) | (Action::Restart, Selection::Tenant(_)) => state.switches.set(selection, true),
+            (Action::Stop, _) => state.switches.set(selection, false),
+            (Action::Restart, Selection::All) => {}
+        }
+        if state != self.state
+            && let Err(error) = state.write(&self.directory)
+        {
+            let _ = answer.send(Err(ControlError::NotRecorded(error.to_string())));
+            return;
+        }
+        self.state = state;
+        self.pass_on(match action {
+            Action::Start => Recorded::Start(selection, answer),
+            Action::Stop => Recorded::Stop(selection, answer),
+            Action::Restart => Recorded::Restart(selection, answer),
+        });
+    }
+
+    fn believe(&mut self, tenants: BTreeSet<TenantId>) {
+        if self.state.tenants == tenants {
+            return;
+        }
+        self.state.tenants = tenants;
+        if let Err(error) = self.state.write(&self.directory) {
+            tracing::warn!(%error, "the list of tenants was not recorded; a start without database will use an older one");
+        }
+    }
+
+    fn pass_on(&self, recorded: Recorded) {
+        // The loop is gone only when the program ends; the waiting caller then learns it from its dropped answer.
+        let _ = self.news.send(News::Recorded(recorded));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_back_and_a_missing_file_is_an_empty_state() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(StateFile::read(directory.path()).unwrap(), StateFile::default());
+        let mut state = StateFile::default();
+        let tenant = TenantId::try_from(7).unwrap();
+        state.switches.set(Selection::Tenant(tenant), false);
+        state.tenants.insert(tenant);
+        state.write(directory.path()).unwrap();
+        assert_eq!(StateFile::read(directory.path()).unwrap(), state);
+    }
+
+    #[test]
+    fn a_damaged_state_file_is_named_and_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(FILE), "{").unwrap();
+        let error = StateFile::read(directory.path()).unwrap_err();
+        assert!(error.to_string().contains(FILE), "{error}");
+    }
+}

@@ -1,0 +1,162 @@
+//! The task that keeps a connection to the database for as long as the supervisor runs.
+
+use std::{collections::BTreeSet, error::Error, time::Duration};
+
+use etl_shared::{TenantId, migrations};
+use tokio::{
+    sync::{mpsc, watch},
+    time,
+};
+use tokio_postgres::{Client, error::SqlState, types::Type};
+
+use super::connect::connect;
+use crate::{runtime::News, settings::Database};
+
+/// Delays between tries to connect.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// Where the trigger on `tenants` notifies.
+const CHANNEL: &str = "etl_tenants";
+
+/// Whether the tenants are read from the database or stand in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantSource {
+    /// Asked with the configured query.
+    Database,
+    /// The database is only brought up to date and watched.
+    Configuration,
+}
+
+/// Reads the tenants and reports on the database.
+#[derive(Debug)]
+pub struct StoreTask {
+    settings: Database,
+    source: TenantSource,
+    /// Changes whenever somebody wants the tenants read at once.
+    reload: watch::Receiver<u64>,
+    news: mpsc::UnboundedSender<News>,
+    migrated: bool,
+    last_word: Option<(bool, String)>,
+}
+
+impl StoreTask {
+    /// Not connected yet.
+    pub const fn new(
+        settings: Database,
+        source: TenantSource,
+        reload: watch::Receiver<u64>,
+        news: mpsc::UnboundedSender<News>,
+    ) -> Self {
+        Self { settings, source, reload, news, migrated: false, last_word: None }
+    }
+
+    /// Until the supervisor ends.
+    pub async fn run(mut self) {
+        let mut delay = RECONNECT.0;
+        loop {
+            match self.session(&mut delay).await {
+                Ok(()) => return,
+                Err(problem) => self.say(false, problem),
+            }
+            time::sleep(delay).await;
+            delay = (delay * 2).min(RECONNECT.1);
+        }
+    }
+
+    /// One connection; ends without error only when the supervisor does.
+    async fn session(&mut self, delay: &mut Duration) -> Result<(), String> {
+        let url = self.settings.own_url().map_err(|error| error.to_string())?;
+        let (mut client, mut notified, shown) = connect(&url, "etl-supervisor").await.map_err(|error| chain(&error))?;
+        if self.settings.migrate && !self.migrated {
+            let report = migrations::apply(&mut client).await.map_err(|error| chain(&error))?;
+            for migration in report.applied_migrations() {
+                tracing::info!(%migration, "schema migrated");
+            }
+            self.migrated = true;
+        }
+        client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(|error| chain(&error))?;
+        *delay = RECONNECT.0;
+        loop {
+            self.read_tenants(&client, &shown).await?;
+            tokio::select! {
+                notification = notified.recv() => match notification {
+                    // Many changes at once are one reading.
+                    Some(()) => while notified.try_recv().is_ok() {},
+                    None => return Err(format!("connection to {shown} lost")),
+                },
+                changed = self.reload.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+                () = time::sleep(self.settings.refresh) => {}
+            }
+        }
+    }
+
+    async fn read_tenants(&mut self, client: &Client, shown: &str) -> Result<(), String> {
+        if self.source == TenantSource::Configuration {
+            let alive = client.simple_query("SELECT 1").await;
+            alive.map_err(|error| chain(&error))?;
+            self.say(true, format!("connected to {shown}"));
+            return Ok(());
+        }
+        match client.query(&self.settings.tenants_query, &[]).await {
+            Ok(rows) => {
+                let tenants = rows
+                    .iter()
+                    .map(tenant_of)
+                    .collect::<Result<BTreeSet<_>, _>>()
+                    .map_err(|problem| format!("database.tenants_query: {problem}"))?;
+                self.say(true, format!("connected to {shown}"));
+                let _ = self.news.send(News::Tenants(tenants));
+                Ok(())
+            }
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => {
+                // A database that nobody has set up yet is no failure: it is looked at again.
+                self.say(
+                    false,
+                    format!("{shown} has no table for database.tenants_query yet; run `etl-supervisor migrate`"),
+                );
+                Ok(())
+            }
+            Err(error) => Err(format!("database.tenants_query: {}", chain(&error))),
+        }
+    }
+
+    fn say(&mut self, ok: bool, detail: String) {
+        let word = (ok, detail);
+        if self.last_word.as_ref() != Some(&word) {
+            if word.0 {
+                tracing::info!(detail = word.1, "database");
+            } else {
+                tracing::warn!(detail = word.1, "database");
+            }
+            let _ = self.news.send(News::Part { part: "database", ok: word.0, detail: word.1.clone() });
+            self.last_word = Some(word);
+        }
+    }
+}
+
+/// The first column as a tenant id, whichever integer type it has.
+fn tenant_of(row: &tokio_postgres::Row) -> Result<TenantId, String> {
+    let column = row.columns().first().ok_or("it returns no column")?;
+    let id = if *column.type_() == Type::INT8 {
+        row.try_get::<_, i64>(0)
+    } else if *column.type_() == Type::INT4 {
+        row.try_get::<_, i32>(0).map(i64::from)
+    } else {
+        return Err(format!("its first column is {}, expected bigint or integer", column.type_()));
+    };
+    let id = id.map_err(|_| "its first column holds null".to_owned())?;
+    TenantId::try_from(id).map_err(|error| error.to_string())
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

@@ -1,0 +1,11 @@
+//! Everything that is said to RabbitMQ.
+
+mod connection;
+mod error;
+mod headers;
+mod ledger;
+mod session;
+
+pub use connection::{BrokerSettings, MissingQueue, QueueKind};
+pub use error::BrokerError;
+pub use session::Session;

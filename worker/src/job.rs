@@ -1,0 +1,20 @@
+//! The part that decides. It does no IO and is handed the time and the chance, so every case of it is a plain unit test.
+
+#![deny(clippy::disallowed_methods)]
+
+pub mod admission;
+pub mod delivery;
+pub mod fate;
+pub mod inspection;
+pub mod reading;
+pub mod registry;
+pub mod retry;
+pub mod rows;
+pub mod transform;
+pub mod warnings;
+
+pub use admission::{Admission, Assignment};
+pub use delivery::Job;
+pub use fate::{DeadLetter, Done, Fate, Reason, RowRef, Trouble, Wait};
+pub use inspection::{RawRow, RowStatus};
+pub use rows::{RowSet, Scope};

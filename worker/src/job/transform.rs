@@ -1,0 +1,23 @@
+//! One file a data type: from the document's text to rows.
+
+pub mod jira_custom_fields;
+
+/// Which of Jira's custom fields have a meaning of their own, by external id. They differ between Jira sites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecialFields {
+    /// The team.
+    pub team: String,
+    /// Pull requests and builds.
+    pub development: String,
+    /// The sprints.
+    pub sprints: String,
+    /// The estimate.
+    pub story_points: String,
+}
+
+impl Default for SpecialFields {
+    fn default() -> Self {
+        let field = |number: u32| format!("customfield_{number}");
+        Self { team: field(10001), development: field(10000), sprints: field(10021), story_points: field(10024) }
+    }
+}

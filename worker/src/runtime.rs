@@ -1,0 +1,18 @@
+//! Joins the parts: the loop, the signals, the flight record, the ends.
+
+mod batch;
+mod failure;
+mod flight;
+mod held;
+mod intent;
+mod outage;
+mod pipeline;
+mod rehearsal;
+mod serve;
+mod signals;
+mod single_row;
+mod start;
+mod worker;
+
+pub use failure::Failure;
+pub use start::run;

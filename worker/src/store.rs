@@ -1,0 +1,21 @@
+//! Everything that is said to PostgreSQL.
+//!
+//! One transaction serves a batch: lock the raw rows, fetch their documents, write the rows of all documents with one statement
+//! a table, mark the raw rows, commit. Statements are sent without waiting for each other's answers, so a batch costs four
+//! round trips however many messages it holds. Every statement names the tenant, also where row-level security would.
+
+mod columns;
+mod connection;
+mod custom_fields;
+mod dead_letters;
+mod error;
+mod projects;
+mod raw_rows;
+mod transaction;
+mod wits;
+mod write;
+
+pub use connection::{InvalidDatabaseUrl, Store, StoreSettings};
+pub use dead_letters::{Letter, Message};
+pub use error::StoreError;
+pub use transaction::{Completed, Transaction};

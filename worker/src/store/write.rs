@@ -1,0 +1,25 @@
+//! The statements that write a set of rows, in the one order that all workers keep.
+
+use super::{columns::Parameter, custom_fields, projects, wits};
+use crate::job::{RowSet, transform::SpecialFields};
+
+/// One statement with its parameters.
+pub(super) struct Write {
+    /// The table, for people.
+    pub(super) table: &'static str,
+    /// The statement, which is also its name in the cache.
+    pub(super) sql: &'static str,
+    /// What it is given.
+    pub(super) parameters: Vec<Parameter>,
+}
+
+/// Everything that has to be said to store these rows.
+pub(super) fn statements(rows: &RowSet, special: &SpecialFields) -> Vec<Write> {
+    let mut writes = Vec::new();
+    writes.extend(projects::write(&rows.projects));
+    writes.extend(wits::write(&rows.wits));
+    writes.extend(wits::write_relations(&rows.projects_wits));
+    writes.extend(custom_fields::write(&rows.custom_fields));
+    writes.extend(custom_fields::write_mappings(&rows.custom_fields_mappings, special));
+    writes
+}
