@@ -12,7 +12,7 @@ use nix::errno::Errno;
 
 use super::{
     program::{NoProgram, find, own_search_path, search_path},
-    protocol::SpawnFailure,
+    protocol::{SpawnFailure, brief},
 };
 use crate::settings::{Queue, Readiness};
 
@@ -117,7 +117,7 @@ fn terminated(bytes: &[u8]) -> Result<CString, SpawnFailure> {
 
 /// A failed step as the brain will read it.
 pub(super) fn failed(step: String, errno: Errno) -> SpawnFailure {
-    SpawnFailure::Failed { step, error: errno.desc().to_owned(), errno: errno as i32 }
+    SpawnFailure::Failed { step: brief(step), error: errno.desc().to_owned(), errno: errno as i32 }
 }
 
 #[cfg(test)]

@@ -186,8 +186,18 @@ pub(crate) struct Brain {
 }
 
 impl Brain {
+    /// Connects where another brain of this process has just been dropped: a process that another test is starting right now
+    /// has a copy of its socket, until it executes its program.
     pub(crate) fn connect(place: &Place) -> Self {
-        Self::try_connect(place).unwrap_or_else(|error| panic!("{error:?}\n{}", place.keeper_log()))
+        let mut brain = Err(ClientError::Silent);
+        wait_until(
+            || format!("a brain is let in\n{}", place.keeper_log()),
+            || {
+                brain = Self::try_connect(place);
+                !matches!(brain, Err(ClientError::Refused(_)))
+            },
+        );
+        brain.unwrap_or_else(|error| panic!("{error:?}\n{}", place.keeper_log()))
     }
 
     pub(crate) fn try_connect(place: &Place) -> Result<Self, ClientError> {
