@@ -81,7 +81,7 @@ impl Pipeline<'_> {
         for (n, job) in jobs.iter().enumerate() {
             match &job.admission {
                 Admission::Completion => fates[n] = Some(Fate::Ack(Done::Completion)),
-                Admission::Refused(letter) => fates[n] = Some(Fate::DeadLetter(letter.clone())),
+                Admission::Refused(letter, _) => fates[n] = Some(Fate::DeadLetter(letter.clone())),
                 // The second message about one row finds it completed in the next batch.
                 Admission::Work(work) if rows.insert(work.raw_data_id) => works.push((n, *work)),
                 Admission::Work(_) => {}
@@ -198,7 +198,7 @@ impl Pipeline<'_> {
         }
         let tenant_id = self.queue.tenant().map(etl_shared::TenantId::get).or(match &job.admission {
             Admission::Work(work) => Some(work.scope.tenant.get()),
-            Admission::Refused(letter) => letter.fails.map(|row| row.tenant.get()),
+            Admission::Refused(_, tenant) => tenant.map(etl_shared::TenantId::get),
             Admission::Completion => None,
         });
         let queue = self.queue.to_string();
