@@ -13,6 +13,7 @@ use nix::unistd::{AccessFlags, access};
 use super::{
     Place,
     finding::{self, Finding},
+    output,
 };
 use crate::{
     keeper::program,
@@ -25,7 +26,8 @@ pub(super) fn check(place: &Place) -> Result<ExitCode, Report> {
     let settings = match place.settings() {
         Ok(settings) => settings,
         Err(report) => {
-            let detail = report.chain().nth(1).map(ToString::to_string).unwrap_or_default();
+            // Without the first line, which says only that the configuration is what it is about.
+            let detail = output::causes(&report).split_off(1).join(": ").replace('\n', " ");
             let advice = "correct it; the rest is checked when the configuration can be read";
             return finding::show(&[Finding::fail("configuration", detail, advice)]);
         }

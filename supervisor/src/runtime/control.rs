@@ -208,7 +208,11 @@ impl Control {
                     StopSignal::Term => (libc::SIGTERM, Scope::Group),
                     StopSignal::Kill => (libc::SIGKILL, Scope::Tree),
                 };
-                self.link.send(&Request::Signal { worker, incarnation, signal, scope }, None);
+                self.link.send(&Request::Signal { worker: worker.clone(), incarnation, signal, scope }, None);
+                if signal == libc::SIGTERM {
+                    // A process that was stopped hears TERM only when it goes on.
+                    self.link.send(&Request::Signal { worker, incarnation, signal: libc::SIGCONT, scope }, None);
+                }
             }
             Effect::Changed { worker, from, to, verdict } => {
                 if let Some(slot) = self.fleet.slot(&worker) {
