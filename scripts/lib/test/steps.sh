@@ -136,13 +136,13 @@ step_system() {
 # A supervisor or keeper that has outlived its test; keepers take their workers with them.
 nothing_left_over() {
     local file pid left=0
-    for file in $(grep -lsaF "$scratch/tmp/" /proc/[0-9]*/cmdline); do
+    while read -r file; do
         pid=${file//[^0-9]/}
         if [[ $(readlink "/proc/$pid/exe") == "$programs"/* ]]; then
             printf 'left over: process %s, %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
             kill -KILL "$pid" || true
             left=1
         fi
-    done
+    done < <(grep -lsaF "$scratch/tmp/" /proc/[0-9]*/cmdline)
     ((!left))
 }
