@@ -163,6 +163,7 @@ async fn a_tenant_that_left_the_configuration_while_the_brain_was_away_loses_its
     let status = supervisor
         .until("tenant 1 has no process", |status| {
             !matches!(fleet::state(status, 1), Some(WorkerState::Running | WorkerState::Stopping))
+                && fleet::running(status, &[2, 3])
                 && !processes::alive(before[0])
         })
         .await;
