@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     os::{fd::OwnedFd, unix::fs::FileExt},
     path::Path,
 };
@@ -189,7 +189,10 @@ impl FlightRecord {
     pub fn read(path: &Path) -> Result<Self, FlightError> {
         let mut last = FlightError::Empty;
         for _ in 0..3 {
-            match Self::decode(&std::fs::read(path)?) {
+            // As large as a record can be, so that one read has it whole.
+            let mut bytes = [0; HEADER + MAX_MARKS * MARK];
+            let length = File::open(path)?.read(&mut bytes)?;
+            match Self::decode(&bytes[..length]) {
                 Err(FlightError::Damaged) => last = FlightError::Damaged,
                 other => return other,
             }

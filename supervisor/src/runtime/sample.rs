@@ -1,6 +1,6 @@
 //! What the operating system says of a process (one read of `/proc/PID/stat`), and what its flight record says of its work.
 
-use std::{fs, path::Path};
+use std::{fs::File, io::Read, path::Path};
 
 use etl_shared::{WorkerName, flight::FlightRecord};
 use nix::unistd::{SysconfVar, sysconf};
@@ -10,7 +10,10 @@ use crate::clock::BootTime;
 
 /// A worker's process as it is now; `None` where it is gone.
 pub fn look(flight_directory: &Path, worker: &WorkerName, incarnation: u64, pid: i32) -> Option<Sample> {
-    let sample = parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, ticks_per_second(), page_size())?;
+    // One read is the whole line, and half of the system calls that reading to the end would take.
+    let mut line = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    let sample = parse(str::from_utf8(&line[..length]).ok()?, ticks_per_second(), page_size())?;
     // A program that keeps no flight record leaves the file empty, and an earlier process's record says nothing of this one.
     let record = FlightRecord::read(&flight_directory.join(worker.to_string())).ok();
     let messages = record.filter(|record| record.incarnation == incarnation).map(|record| MessageSample {
