@@ -146,6 +146,7 @@ fn tail(path: &Path, before: u64) -> String {
 /// A keeper usually outlives us; where it does not, it must not stay a zombie.
 fn reap_some_day(mut process: Child) {
     let wait = move || match process.wait() {
+        Ok(status) if status.success() => tracing::info!("the keeper has ended as asked"),
         Ok(status) => tracing::warn!(%status, "the keeper has ended"),
         Err(error) => tracing::warn!(%error, "the keeper's end was not seen"),
     };
