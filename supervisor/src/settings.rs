@@ -10,17 +10,19 @@ use std::{
 
 use etl_shared::{
     QueueType,
-    credentials::{CredentialsError, read_secret_file},
-    settings::{Known, SettingsError, load, unit},
+    settings::{SettingsError, load, unit},
 };
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
 
+mod address;
 #[cfg(test)]
 mod documented;
+mod known;
 mod tenants;
 mod validate;
 
+use known::KNOWN;
 pub use tenants::TenantSet;
 
 /// Where the configuration is looked for unless the command line says otherwise.
@@ -270,67 +272,6 @@ const fn default_true() -> bool {
     true
 }
 
-const KNOWN: Known = Known::Section(&[
-    ("tenants", Known::Value),
-    (
-        "runtime",
-        Known::Section(&[
-            ("directory", Known::Value),
-            ("log_directory", Known::Value),
-            ("state_directory", Known::Value),
-        ]),
-    ),
-    (
-        "broker",
-        Known::Section(&[
-            ("url", Known::Value),
-            ("password_file", Known::Value),
-            ("worker_url", Known::Value),
-            ("worker_password_file", Known::Value),
-            ("queue_kind", Known::Value),
-        ]),
-    ),
-    (
-        "database",
-        Known::Section(&[
-            ("url", Known::Value),
-            ("password_file", Known::Value),
-            ("worker_url", Known::Value),
-            ("worker_password_file", Known::Value),
-            ("tenants_query", Known::Value),
-            ("refresh", Known::Value),
-            ("migrate", Known::Value),
-        ]),
-    ),
-    ("api", Known::Section(&[("listen", Known::Value)])),
-    (
-        "restart",
-        Known::Section(&[
-            ("backoff_initial", Known::Value),
-            ("backoff_max", Known::Value),
-            ("reset_after", Known::Value),
-            ("max_restarts", Known::Value),
-            ("window", Known::Value),
-            ("fatal_retry", Known::Value),
-            ("max_concurrent_starts", Known::Value),
-        ]),
-    ),
-    ("limits", Known::Section(&[("sample_every", Known::Value)])),
-    (
-        "queues",
-        Known::Named(&Known::Section(&[
-            ("command", Known::Value),
-            ("workers", Known::Value),
-            ("ready", Known::Value),
-            ("start_timeout", Known::Value),
-            ("grace", Known::Value),
-            ("environment", Known::Free),
-            ("working_directory", Known::Value),
-            ("log_max_size", Known::Value),
-        ])),
-    ),
-]);
-
 impl Settings {
     /// Reads, overrides and checks the configuration; no network, no secret is read.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
@@ -367,71 +308,6 @@ impl Runtime {
     }
 }
 
-impl Broker {
-    /// The supervisor's own address, password included.
-    pub fn own_url(&self) -> Result<SecretString, CredentialsError> {
-        with_password(&self.url, self.password_file.as_deref())
-    }
-
-    /// The workers' address, password included.
-    pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
-        match &self.worker_url {
-            Some(url) => with_password(url, self.worker_password_file.as_deref()),
-            None => self.own_url(),
-        }
-    }
-}
-
-impl Database {
-    /// The supervisor's own address, password included.
-    pub fn own_url(&self) -> Result<SecretString, CredentialsError> {
-        with_password(&self.url, self.password_file.as_deref())
-    }
-
-    /// The workers' address, password included.
-    pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
-        match &self.worker_url {
-            Some(url) => with_password(url, self.worker_password_file.as_deref()),
-            None => self.own_url(),
-        }
-    }
-}
-
-impl PartialEq for Broker {
-    fn eq(&self, other: &Self) -> bool {
-        same(&self.url, &other.url)
-            && self.password_file == other.password_file
-            && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
-            && self.worker_password_file == other.worker_password_file
-            && self.queue_kind == other.queue_kind
-    }
-}
-
-impl PartialEq for Database {
-    fn eq(&self, other: &Self) -> bool {
-        same(&self.url, &other.url)
-            && self.password_file == other.password_file
-            && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
-            && self.worker_password_file == other.worker_password_file
-            && self.tenants_query == other.tenants_query
-            && self.refresh == other.refresh
-            && self.migrate == other.migrate
-    }
-}
-
-// Both sides are this process's own configuration: there is nobody whom the time of a comparison could tell anything.
-fn same(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret() == other.expose_secret()
-}
-
-fn same_option(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => same(one, other),
-        (None, None) => true,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
-}
-
 impl Queue {
     /// Whether a process started by one of the two would be another than one started by the other. Limits in time and the
     /// number of workers make no difference to a process.
@@ -439,14 +315,4 @@ impl Queue {
         (&self.command, self.ready, &self.environment, &self.working_directory)
             != (&other.command, other.ready, &other.environment, &other.working_directory)
     }
-}
-
-/// Puts the password of a file into a URL.
-fn with_password(url: &SecretString, file: Option<&Path>) -> Result<SecretString, CredentialsError> {
-    let Some(file) = file else { return Ok(url.clone()) };
-    let password = read_secret_file(file)?;
-    // A file of the wrong form is found by `validate`; here the text is taken as it is.
-    let Ok(mut parsed) = url::Url::parse(url.expose_secret()) else { return Ok(url.clone()) };
-    let _ = parsed.set_password(Some(password.expose_secret()));
-    Ok(parsed.to_string().into())
 }

@@ -23,7 +23,7 @@ use super::{
     news::News,
     recorder::BelievedTenants,
     roster::Switches,
-    signals::{Asked, Signals},
+    signals::Signals,
 };
 use crate::{
     broker::WantedQueues,
@@ -32,13 +32,14 @@ use crate::{
         self,
         protocol::{ExitStatus, Report, Request, Scope, SpawnFailure},
     },
-    lifecycle::{Effect, Event, Exit, Fleet, Found, SpawnTrouble, StopSignal, Why},
+    lifecycle::{Effect, Event, Exit, Fleet, Found, SpawnTrouble, StopSignal},
     settings::Settings,
 };
 
 mod orders;
 mod reload;
 mod samples;
+mod signals;
 mod tenants;
 
 /// A view is published at most this long after a change, so that a thousand changes at once are few publications.
@@ -322,68 +323,6 @@ impl Control {
             let worker = WorkerName { queue_type: queue_type.clone(), tenant, slot };
             self.happened(event(worker));
         }
-    }
-
-    // ---- signals ------------------------------------------------------------------------------------------------------
-
-    fn obey(&mut self, asked: Asked) {
-        match asked {
-            Asked::Stop if self.going == Going::On => self.go_down(),
-            Asked::Stop => self.hurry(),
-            Asked::StopNow => {
-                self.go_down();
-                self.hurry();
-            }
-            Asked::Reload => self.reload(),
-            Asked::Forward(signal) => {
-                tracing::info!(signal, "passed on to every worker");
-                let processes: Vec<(WorkerName, u64)> = self
-                    .fleet
-                    .slots()
-                    .filter_map(|(name, slot)| Some((name.clone(), slot.state().process()?.0)))
-                    .collect();
-                for (worker, incarnation) in processes {
-                    self.link.send(&Request::Signal { worker, incarnation, signal, scope: Scope::Group }, None);
-                }
-            }
-        }
-    }
-
-    fn go_down(&mut self) {
-        if self.parts.detach {
-            tracing::info!("leaving; the workers go on under their keeper");
-            self.going = Going::Out;
-            return;
-        }
-        tracing::info!("stopping every worker; a second signal does not wait for them");
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        self.going = Going::Down;
-        for worker in self.names() {
-            self.happened(Event::Unwant { worker, why: Why::Shutdown });
-        }
-    }
-
-    fn hurry(&mut self) {
-        for worker in self.names() {
-            self.happened(Event::Hurry { worker });
-        }
-    }
-
-    fn leave_when_empty(&mut self) {
-        if self.going != Going::Down {
-            return;
-        }
-        let busy = self.fleet.slots().any(|(_, slot)| slot.has_process_or_expects_one());
-        if !busy {
-            if !self.parts.external_keeper {
-                self.link.send(&Request::Shutdown, None);
-            }
-            self.going = Going::Out;
-        }
-    }
-
-    fn names(&self) -> Vec<WorkerName> {
-        self.fleet.slots().map(|(name, _)| name.clone()).collect()
     }
 
     fn tenant_list(&self) -> TenantList {

@@ -1,0 +1,65 @@
+//! Which keys there are, so that a misspelt one is found. `docs/configuration.md` is held to this by a test.
+
+use etl_shared::settings::Known;
+
+/// Every key.
+pub(super) const KNOWN: Known = Known::Section(&[
+    ("tenants", Known::Value),
+    (
+        "runtime",
+        Known::Section(&[
+            ("directory", Known::Value),
+            ("log_directory", Known::Value),
+            ("state_directory", Known::Value),
+        ]),
+    ),
+    (
+        "broker",
+        Known::Section(&[
+            ("url", Known::Value),
+            ("password_file", Known::Value),
+            ("worker_url", Known::Value),
+            ("worker_password_file", Known::Value),
+            ("queue_kind", Known::Value),
+        ]),
+    ),
+    (
+        "database",
+        Known::Section(&[
+            ("url", Known::Value),
+            ("password_file", Known::Value),
+            ("worker_url", Known::Value),
+            ("worker_password_file", Known::Value),
+            ("tenants_query", Known::Value),
+            ("refresh", Known::Value),
+            ("migrate", Known::Value),
+        ]),
+    ),
+    ("api", Known::Section(&[("listen", Known::Value)])),
+    (
+        "restart",
+        Known::Section(&[
+            ("backoff_initial", Known::Value),
+            ("backoff_max", Known::Value),
+            ("reset_after", Known::Value),
+            ("max_restarts", Known::Value),
+            ("window", Known::Value),
+            ("fatal_retry", Known::Value),
+            ("max_concurrent_starts", Known::Value),
+        ]),
+    ),
+    ("limits", Known::Section(&[("sample_every", Known::Value)])),
+    (
+        "queues",
+        Known::Named(&Known::Section(&[
+            ("command", Known::Value),
+            ("workers", Known::Value),
+            ("ready", Known::Value),
+            ("start_timeout", Known::Value),
+            ("grace", Known::Value),
+            ("environment", Known::Free),
+            ("working_directory", Known::Value),
+            ("log_max_size", Known::Value),
+        ])),
+    ),
+]);
