@@ -25,7 +25,7 @@ async fn platform_with(tenants: &[i64]) -> (Platform, Supervisor, FleetStatus) {
         platform.add_tenant(*tenant).await;
     }
     // Readings on a timer are switched off in effect: what happens soon happens because somebody was notified.
-    let setup = Setup::on(&platform).set("database", "refresh", "\"1h\"");
+    let setup = Setup::on(&platform).set("database", "refresh", "\"1h\"").set("limits", "sample_every", "\"200ms\"");
     let supervisor = Supervisor::start(&setup).await;
     let status = supervisor.until_running(tenants).await;
     (platform, supervisor, status)
@@ -223,7 +223,7 @@ async fn a_fresh_database_starts_clean() {
 
     // Somebody brings the schema, and then the first tenant.
     supervisor.cli_ok(&["migrate"]).await;
-    supervisor.until("it says that all is well", |status| status.supervisor.parts.values().all(|part| part.ok)).await;
+    supervisor.until("it says that all is well", |status| fleet::well(status, &["database", "tenants"])).await;
     platform.add_tenant(1).await;
     supervisor.until_running(&[1]).await;
     let raw = platform.submit(1, &document(1)).await;
@@ -231,11 +231,11 @@ async fn a_fresh_database_starts_clean() {
 }
 
 #[tokio::test]
-async fn an_empty_database_gets_its_schema_from_the_supervisor_unless_that_is_switched_off() {
+async fn an_empty_database_gets_its_schema_from_the_supervisor() {
     let platform = Platform::with_empty_database().await;
     let supervisor = Supervisor::start(&Setup::on(&platform)).await;
     supervisor
-        .until("the schema is there and all is well", |status| status.supervisor.parts.values().all(|part| part.ok))
+        .until("the schema is there and all is well", |status| fleet::well(status, &["database", "tenants"]))
         .await;
     platform.add_tenant(5).await;
     supervisor.until_running(&[5]).await;

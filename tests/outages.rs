@@ -13,8 +13,8 @@ use system_tests::{
     waiting::holds_for,
 };
 
-/// Long enough for a broker to come up on a busy machine and for everybody to connect again.
-const AFTER_AN_OUTAGE: Duration = Duration::from_secs(40);
+/// Long enough for a broker to come up and for everybody to connect again: the longest pause of a worker's backoff is 30 s.
+const AFTER_AN_OUTAGE: Duration = Duration::from_mins(1);
 
 async fn scene(tenants: &[i64]) -> (OwnStack, Platform) {
     let stack = OwnStack::acquire().await;
@@ -35,7 +35,7 @@ fn complains(status: &FleetStatus, part: &str) -> bool {
 }
 
 fn all_well(status: &FleetStatus) -> bool {
-    status.supervisor.parts.values().all(|part| part.ok)
+    fleet::well(status, &["keeper", "broker", "database", "tenants"])
 }
 
 /// No worker has been given up, and none has spent a restart on the outage.
@@ -47,8 +47,8 @@ fn assert_no_budget_spent(status: &FleetStatus) {
     }
 }
 
-/// Raw rows and messages of two tenants, published one after the other until the returned handle is told to stop.
-async fn publish_until_stopped(platform: &Platform, raws: &mut Vec<i64>, count: usize, first_seed: u64) {
+/// Raw rows of two tenants by turns, and a message for each.
+async fn publish(platform: &Platform, raws: &mut Vec<i64>, count: usize, first_seed: u64) {
     for number in 0..count {
         let tenant = 1 + i64::try_from(number % 2).expect("small");
         raws.push(platform.add_raw(tenant, KIND, &small(first_seed + number as u64)).await);
@@ -117,8 +117,11 @@ async fn nothing_is_lost(part: Part, how: impl AsyncFnOnce(&OwnStack)) {
     let (stack, platform) = scene(&[1, 2]).await;
     let supervisor = Supervisor::start(&Setup::on(&platform)).await;
     let before = fleet::pids(&supervisor.until_running(&[1, 2]).await, &[1, 2]);
+    // The broker writes down a new queue only some time after it has confirmed it: RabbitMQ 3.10 that is killed within that
+    // time never elects a leader for the queue again. That is the broker's, and not what is tested here.
+    holds_for("two queues grow old", Duration::from_secs(3), async || Ok(())).await;
     let mut raws = Vec::new();
-    publish_until_stopped(&platform, &mut raws, 60, 1).await;
+    publish(&platform, &mut raws, 60, 1).await;
 
     // In the middle of it.
     how(&stack).await;
@@ -130,8 +133,8 @@ async fn nothing_is_lost(part: Part, how: impl AsyncFnOnce(&OwnStack)) {
     supervisor
         .until_within("everybody runs", AFTER_AN_OUTAGE, |status| fleet::running(status, &[1, 2]) && all_well(status))
         .await;
-    publish_until_stopped(&platform, &mut raws, 20, 1_000).await;
-    platform.completed(&raws).await;
+    publish(&platform, &mut raws, 20, 1_000).await;
+    platform.completed_within(&raws, AFTER_AN_OUTAGE).await;
     let status = supervisor.status().await.expect("a status");
     assert_no_budget_spent(&status);
     if part == Part::Database {

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     os::{fd::OwnedFd, unix::fs::FileExt},
     path::Path,
 };
@@ -42,6 +42,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The word for it, as in the admin API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Idle => "idle",
+            Self::Transforming => "transforming",
+            Self::Committing => "committing",
+            Self::Holding => "holding",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Starting,
@@ -176,7 +189,10 @@ impl FlightRecord {
     pub fn read(path: &Path) -> Result<Self, FlightError> {
         let mut last = FlightError::Empty;
         for _ in 0..3 {
-            match Self::decode(&std::fs::read(path)?) {
+            // As large as a record can be, so that one read has it whole.
+            let mut bytes = [0; HEADER + MAX_MARKS * MARK];
+            let length = File::open(path)?.read(&mut bytes)?;
+            match Self::decode(&bytes[..length]) {
                 Err(FlightError::Damaged) => last = FlightError::Damaged,
                 other => return other,
             }

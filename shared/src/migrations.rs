@@ -22,6 +22,13 @@ pub async fn apply(client: &mut Client) -> Result<Report, MigrationError> {
     Ok(report?)
 }
 
+/// The newest migration that this program brings along, as `V2 name`: what a database that is up to date says of itself.
+pub fn newest() -> Option<String> {
+    let runner = embedded::migrations::runner();
+    let newest = runner.get_migrations().iter().max_by_key(|migration| migration.version());
+    newest.map(|migration| format!("V{} {}", migration.version(), migration.name()))
+}
+
 /// The schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {

@@ -3,13 +3,14 @@
 //! It reads the published view and sends orders through the handle; it never waits for the fleet beyond the acceptance of an
 //! order. It has a thread of its own, so that no client can slow supervision down.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
 
 use axum::{
     Router,
     middleware::from_fn_with_state,
     routing::{delete, get, post},
 };
+use etl_shared::WorkerName;
 use tokio::sync::watch;
 
 use crate::{
@@ -50,8 +51,11 @@ pub struct ApiContext {
     /// When the supervisor started.
     pub started_at: SystemTime,
     /// Looks at a process now; `None`: status shows the sample in the view.
-    pub sample: Option<fn(i32) -> Option<Sample>>,
+    pub look: Option<LookAtProcess>,
 }
+
+/// Directory of the flight records, worker, incarnation and pid to what is true of the process now.
+pub type LookAtProcess = fn(&Path, &WorkerName, u64, i32) -> Option<Sample>;
 
 /// What every handler shares.
 #[derive(Debug)]

@@ -17,7 +17,6 @@ mod finding;
 mod logs;
 mod migrate;
 mod output;
-mod program;
 mod publish;
 mod run;
 mod status;

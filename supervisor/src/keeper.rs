@@ -57,6 +57,7 @@ mod notify;
 mod packet;
 mod peer;
 mod process_table;
+pub mod program;
 pub mod protocol;
 mod raw;
 mod server;

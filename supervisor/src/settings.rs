@@ -14,7 +14,7 @@ use etl_shared::{
     settings::{Known, SettingsError, load, unit},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 #[cfg(test)]
 mod documented;
@@ -119,7 +119,8 @@ pub struct Database {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Api {
-    /// Address of the TCP listener; absent: the unix socket only.
+    /// Address of the TCP listener; `"off"`: the unix socket only.
+    #[serde(deserialize_with = "listener")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -241,6 +242,15 @@ impl Default for Queue {
             working_directory: "/".into(),
             log_max_size: 64 * 1024 * 1024,
         }
+    }
+}
+
+fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "off" => Ok(None),
+        address => address.parse().map(Some).map_err(|_| {
+            D::Error::custom(format!("{address:?} is no address: write listen like \"127.0.0.1:8750\", or \"off\""))
+        }),
     }
 }
 

@@ -105,7 +105,7 @@ impl Supervisor {
             listen: None,
             required_parts: vec!["keeper"],
             started_at: SystemTime::now(),
-            sample: None,
+            look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }
     }

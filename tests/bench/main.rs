@@ -10,6 +10,8 @@ use std::{
     process::ExitCode,
 };
 
+use tempfile::TempDir;
+
 use crate::{
     outcome::{Doing, Outcome},
     patience::Patience,
@@ -35,8 +37,10 @@ mod supervisor;
 struct Bench {
     /// Where the programs are that are measured.
     programs: PathBuf,
-    /// Where the results go; on a disk.
+    /// Where the results go.
     output: PathBuf,
+    /// For what the benchmarks write while they run; beside the results, so that it is on a disk.
+    disk: TempDir,
     patience: Patience,
 }
 
@@ -87,7 +91,8 @@ fn run() -> Outcome<bool> {
     fs::create_dir_all(&output).doing(output.display())?;
     let output = output.canonicalize()?;
     let programs = env::current_exe()?.parent().ok_or("this program lies nowhere")?.to_owned();
-    let bench = Bench { programs, output, patience: Patience::new()? };
+    let disk = tempfile::Builder::new().prefix("run-").tempdir_in(&output)?;
+    let bench = Bench { programs, output, disk, patience: Patience::new()? };
     let mut reached = true;
     for (name, measure) in BENCHMARKS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {

@@ -1,35 +1,36 @@
 //! Waiting that ends at once when somebody wants the bench to end, so that it always cleans up behind itself.
 
 use std::{
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::net::UnixStream},
     time::{Duration, Instant},
 };
 
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
-    },
+};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
+    low_level::pipe,
 };
 
 use crate::outcome::{Doing, Outcome};
 
-/// Signals that end the bench. They stay blocked and are looked at while waiting; a started program does not inherit that.
-const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
-
+/// Waits, and is woken by a signal that wants the bench to end.
+///
+/// The signals are caught, not blocked: whoever the bench starts would inherit a block and be deaf to them.
 #[derive(Debug)]
 pub(crate) struct Patience {
-    signals: SignalFd,
+    /// A byte for every signal that came.
+    signals: UnixStream,
 }
 
 impl Patience {
     pub(crate) fn new() -> Outcome<Self> {
-        let set: SigSet = ENDING.into_iter().collect();
-        set.thread_block().doing("block signals")?;
-        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-            .doing("open a descriptor for signals")?;
+        let (signals, told) = UnixStream::pair()?;
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+            pipe::register(signal, told.try_clone()?).doing("hear signals")?;
+        }
         Ok(Self { signals })
     }
 

@@ -40,23 +40,24 @@ pub(crate) struct Supervisor {
     size: usize,
     /// Sockets, leases and flight records: in memory, as below /run.
     memory: TempDir,
-    /// Logs and state: on a disk, as below /var.
-    disk: TempDir,
+    /// Logs and state: on a disk, as below /var. It stays until the bench ends: a file system that has just deleted
+    /// thousands of files makes new ones slowly, which would be the next supervisor's time.
+    disk: PathBuf,
     brain: Option<Child>,
 }
 
 impl Supervisor {
     /// Writes the configuration; nothing runs yet.
     pub(crate) fn prepare(bench: &Bench, memory: TempDir, fleet: &Fleet) -> Outcome<Self> {
-        let disk = tempfile::Builder::new().prefix("run-").tempdir_in(&bench.output)?;
+        let disk = tempfile::tempdir_in(bench.disk.path())?.keep();
         let this = Self { program: bench.program("etl-supervisor")?, size: fleet.size, memory, disk, brain: None };
         let text = format!(
             "tenants = \"1..{}\"\n\n[runtime]\ndirectory = {}\nlog_directory = {}\nstate_directory = {}\n\n\
              [api]\nlisten = \"127.0.0.1:0\"\n\n{}",
             fleet.size,
             quoted(&this.memory.path().join("run")),
-            quoted(&this.disk.path().join("log")),
-            quoted(&this.disk.path().join("state")),
+            quoted(&this.disk.join("log")),
+            quoted(&this.disk.join("state")),
             fleet.sections,
         );
         fs::write(this.configuration(), text).doing("write the configuration")?;
@@ -73,7 +74,7 @@ impl Supervisor {
 
     /// Executes `etl-supervisor run`.
     pub(crate) fn launch(&mut self) -> Outcome<()> {
-        let said = File::options().create(true).append(true).open(self.disk.path().join("said"))?;
+        let said = File::options().create(true).append(true).open(self.disk.join("said"))?;
         let mut command = Command::new(&self.program);
         command.arg("run").arg("--config").arg(self.configuration());
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
@@ -121,7 +122,7 @@ impl Supervisor {
 
     /// The last lines that brain and keeper have written.
     pub(crate) fn said(&self) -> String {
-        let text = fs::read_to_string(self.disk.path().join("said")).unwrap_or_default();
+        let text = fs::read_to_string(self.disk.join("said")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")
     }

@@ -9,7 +9,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use crate::{
     SOON,
@@ -24,7 +24,7 @@ pub struct TestBroker {
     vhost: String,
     url: String,
     management: Management,
-    publisher: OnceCell<Publisher>,
+    publisher: Mutex<Option<Publisher>>,
 }
 
 /// What a queue holds.
@@ -46,7 +46,7 @@ impl TestBroker {
         let rights = json!({"configure": ".*", "write": ".*", "read": ".*"});
         management.call(|| Call::put(&format!("/api/permissions/{vhost}/{user}"), rights.clone())).await;
         let (server, _) = endpoints.amqp.rsplit_once('/').expect("AMQP_URL ends with a vhost");
-        Self { url: format!("{server}/{vhost}"), vhost, management, publisher: OnceCell::new() }
+        Self { url: format!("{server}/{vhost}"), vhost, management, publisher: Mutex::new(None) }
     }
 
     /// Its URL.
@@ -91,15 +91,18 @@ impl TestBroker {
 
     /// The same, for times in which the broker may be away.
     pub async fn try_publish(&self, queue: &str, body: &[u8]) -> Result<(), String> {
-        let publisher = self.publisher.get_or_try_init(|| self.new_publisher()).await?;
-        match publisher.publish_body(queue, body).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // This one's connection may be gone for good.
-                let fresh = self.new_publisher().await.map_err(|second| format!("{error}; {second}"))?;
-                fresh.publish_body(queue, body).await.map_err(|second| format!("{error}; again: {second}"))
-            }
+        let mut kept = self.publisher.lock().await;
+        let first = match kept.as_ref() {
+            Some(publisher) => publisher.publish_body(queue, body).await.map_err(|error| error.to_string()),
+            None => Err("not connected yet".to_owned()),
+        };
+        if let Err(error) = first {
+            // The connection that was kept may be gone for good.
+            let fresh = self.new_publisher().await.map_err(|second| format!("{error}; {second}"))?;
+            fresh.publish_body(queue, body).await.map_err(|second| format!("{error}; again: {second}"))?;
+            *kept = Some(fresh);
         }
+        Ok(())
     }
 
     /// Ready messages and consumers; `None` where there is no such queue.

@@ -43,6 +43,11 @@ pub fn last_verdict(status: &FleetStatus, tenant: i64) -> String {
     exit.map(|exit| exit.verdict.to_string()).unwrap_or_default()
 }
 
+/// Whether these parts of the supervisor have been seen and are well.
+pub fn well(status: &FleetStatus, parts: &[&str]) -> bool {
+    parts.iter().all(|name| status.supervisor.parts.get(*name).is_some_and(|part| part.ok))
+}
+
 /// A line for each worker and part: for failures.
 pub fn summary(status: &FleetStatus) -> String {
     let mut lines = Vec::new();

@@ -1,5 +1,7 @@
 //! What an ETL platform consists of, as far as a transform worker sees it: tenants, raw rows, messages, final tables.
 
+use std::time::Duration;
+
 use etl_shared::TenantId;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, types::Json};
@@ -156,8 +158,14 @@ impl Platform {
     /// Waits until all of these raw rows are completed.
     #[track_caller]
     pub fn completed(&self, ids: &[i64]) -> impl Future<Output = ()> {
+        self.completed_within(ids, SOON)
+    }
+
+    /// The same, where the workers may have reason to take longer.
+    #[track_caller]
+    pub fn completed_within(&self, ids: &[i64], deadline: Duration) -> impl Future<Output = ()> {
         let ids = ids.to_vec();
-        eventually("all raw rows are completed", SOON, async move || {
+        eventually("all raw rows are completed", deadline, async move || {
             let select = "SELECT id, status, attempts, error_details::text FROM raw_extraction_data
                           WHERE id = ANY($1) AND status <> 'completed' ORDER BY id";
             let left = self.database.client().query(select, &[&ids]).await.map_err(|error| error.to_string())?;

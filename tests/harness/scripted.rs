@@ -105,10 +105,12 @@ impl Home {
         self.lines("descendants").iter().filter_map(|line| line.parse().ok()).collect()
     }
 
-    /// The names of the signals that one process got, in order.
+    /// The names of the signals that one process got, in order; without CONT, which only wakes a process that was stopped.
     pub fn signals_of(&self, pid: i32) -> Vec<String> {
         let mark = format!("{pid} ");
-        self.lines("signals").iter().filter_map(|line| line.strip_prefix(&mark)).map(str::to_owned).collect()
+        let names = self.lines("signals");
+        let names = names.iter().filter_map(|line| line.strip_prefix(&mark)).filter(|name| *name != "SIGCONT");
+        names.map(str::to_owned).collect()
     }
 
     fn write(&self, name: &str, plan: &[Do]) {

@@ -17,6 +17,7 @@ use etl_shared::{
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::{
     SOON, Setup, binaries, eventually, fleet,
@@ -25,6 +26,9 @@ use crate::{
     scripted::Home,
     stack::blocking,
 };
+
+/// How long a command may take before its test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Path of the combined status.
 pub const STATUS: &str = "/api/v1/admin/workers/status";
@@ -309,7 +313,10 @@ impl Drop for Supervisor {
 
 /// Runs a command to its end.
 pub async fn printed(mut command: Command) -> Printed {
-    let output = blocking(move || command.output()).await.expect("the program can be started");
+    let shown = format!("{command:?}");
+    let output = timeout(PATIENCE, blocking(move || command.output())).await;
+    let output = output.unwrap_or_else(|_| panic!("{shown} has not ended within {PATIENCE:?}"));
+    let output = output.expect("the program can be started");
     Printed {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -59,6 +59,7 @@ impl Setup {
             .set("runtime", "directory", &place("run"))
             .set("runtime", "log_directory", &place("log"))
             .set("runtime", "state_directory", &place("state"))
+            .set("limits", "sample_every", "\"1s\"")
             .set("api", "listen", &quoted(format!("127.0.0.1:{port}")));
         let command = whole.values.get("queues.transform").and_then(|queue| queue.get("command"));
         if self.scripted && command.is_none() {

@@ -84,6 +84,8 @@ fn work(home: &Path, tenant: &str, worker: &str) -> Outcome<()> {
         process::exit(code);
     }
     if let Some(signal) = plan.die_at_once {
+        // The first SIGSEGV or SIGBUS only takes away the handler with which Rust's library looks for stack overflows.
+        raise(signal)?;
         raise(signal)?;
     }
     let (ready_after, never_ready, exit_after) = (plan.ready_after, plan.never_ready, plan.exit_after);

@@ -59,7 +59,7 @@ async fn how_a_worker_died_is_known_although_no_brain_was_there() {
     let mut supervisor = Supervisor::start(&Setup::scripted("[1, 2]")).await;
     let before = fleet::pids(&supervisor.until_running(&[1, 2]).await, &[1, 2]);
     supervisor.kill_brain();
-    processes::signal(before[0], Signal::SIGSEGV);
+    processes::signal(before[0], Signal::SIGABRT);
     eventually(
         "the worker is dead",
         SOON,
@@ -70,7 +70,7 @@ async fn how_a_worker_died_is_known_although_no_brain_was_there() {
     .await;
     supervisor.start_brain().await;
     let status = supervisor.until_running(&[1, 2]).await;
-    assert_eq!(fleet::last_verdict(&status, 1), "CRASH(SIGSEGV)");
+    assert_eq!(fleet::last_verdict(&status, 1), "CRASH(SIGABRT)");
     assert_eq!(fleet::pids(&status, &[2]), before[1..]);
     assert_eq!(supervisor.home.born_of(1).len(), 2);
 }
@@ -163,6 +163,7 @@ async fn a_tenant_that_left_the_configuration_while_the_brain_was_away_loses_its
     let status = supervisor
         .until("tenant 1 has no process", |status| {
             !matches!(fleet::state(status, 1), Some(WorkerState::Running | WorkerState::Stopping))
+                && fleet::running(status, &[2, 3])
                 && !processes::alive(before[0])
         })
         .await;

@@ -6,6 +6,7 @@ use etl_shared::api::WorkerState;
 use system_tests::{
     SOON, Setup, Supervisor, binaries, eventually, fleet, processes, scripted::Do, supervisor::printed,
 };
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn status_prints_a_line_a_worker_that_scripts_for_supervisord_can_read() {
@@ -101,7 +102,8 @@ async fn waiting_for_a_worker_that_does_not_come_up_fails() {
     let setup = Setup::scripted("[1]").set("restart", "max_restarts", "1");
     let supervisor = Supervisor::start_prepared(&setup, |home| home.plan_all(&[Do::Exit(3)])).await;
     supervisor.until("tenant 1 is FATAL", |status| fleet::state(status, 1) == Some(WorkerState::Fatal)).await;
-    let printed = supervisor.cli(&["start", "1", "--wait"]).await;
+    let printed = timeout(SOON, supervisor.cli(&["start", "1", "--wait"])).await;
+    let printed = printed.expect("it does not wait any longer once the worker has been given up again");
     assert_ne!(printed.code, 0, "{printed:?}");
     let said = format!("{}{}", printed.stdout, printed.stderr);
     assert!(said.contains("FATAL") || said.contains("EXIT(3)"), "{said}");

@@ -96,9 +96,9 @@ async fn a_configuration_that_is_not_toml_is_answered_with_the_line() {
 
 #[tokio::test]
 async fn the_supervisor_does_not_start_with_a_wrong_configuration() {
-    let supervisor = Supervisor::prepare(&setup().set("api", "listen", "\"everywhere\""));
+    let supervisor = Supervisor::prepare(&setup().set("queues.transform", "workers", "0"));
     let printed = supervisor.cli(&["run"]).await;
     assert_ne!(printed.code, 0);
-    assert!(printed.stderr.contains("listen"), "{printed:?}");
+    assert!(printed.stderr.contains("queues.transform.workers"), "{printed:?}");
     assert!(!supervisor.run_directory().join("api.sock").exists());
 }

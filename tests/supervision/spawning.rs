@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use etl_shared::api::WorkerState;
+use nix::sys::signal::Signal;
 use system_tests::{
     SOON, Setup, Supervisor, binaries, eventually, fleet, processes,
     scripted::Do,
@@ -69,6 +70,18 @@ async fn a_program_that_is_not_executable_at_first() {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_worker_that_was_suspended_still_leaves_in_good_order() {
+    let setup = Setup::scripted("[1]").set("queues.transform", "grace", "\"1h\"");
+    let supervisor = Supervisor::start(&setup).await;
+    let pid = fleet::pids(&supervisor.until_running(&[1]).await, &[1])[0];
+    processes::signal(pid, Signal::SIGSTOP);
+
+    supervisor.control("stop", Some(1)).await;
+    supervisor.until("tenant 1 is STOPPED", |status| fleet::state(status, 1) == Some(WorkerState::Stopped)).await;
+    assert_eq!(supervisor.home.signals_of(pid), ["SIGTERM"], "it was woken, and heard it");
 }
 
 #[tokio::test]

@@ -120,9 +120,29 @@ step_system() {
     scripts/stack --dir "$scratch/stack" up
     eval "$(scripts/stack --dir "$scratch/stack" env)"
     export ETL_SECOND_STACK_DIR=$scratch/second
+    # Directories of tests, with whatever one that was cut short leaves in them.
+    mkdir "$scratch/tmp"
+    export TMPDIR=$scratch/tmp
+    local code=0
     if have_nextest; then
-        nextest 'package(system-tests)'
+        nextest 'package(system-tests)' || code=$?
     else
-        cargo test --locked -p system-tests --no-fail-fast
+        cargo test --locked -p system-tests --no-fail-fast || code=$?
     fi
+    nothing_left_over || code=1
+    return "$code"
+}
+
+# A supervisor or keeper that has outlived its test; keepers take their workers with them.
+nothing_left_over() {
+    local file pid left=0
+    while read -r file; do
+        pid=${file//[^0-9]/}
+        if [[ $(readlink "/proc/$pid/exe") == "$programs"/* ]]; then
+            printf 'left over: process %s, %s\n' "$pid" "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
+            kill -KILL "$pid" || true
+            left=1
+        fi
+    done < <(grep -lsaF "$scratch/tmp/" /proc/[0-9]*/cmdline)
+    ((!left))
 }

@@ -12,7 +12,7 @@ pub(super) enum Caller {
         /// The user of the process at the other end, for the log.
         uid: u32,
     },
-    /// The bearer of an API token. A role other than admin always comes with its tenant: [`Caller::of_token`].
+    /// The bearer of an API token. A role other than admin always comes with its tenant.
     Token {
         /// The token's id, for the log.
         id: String,

@@ -9,11 +9,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use etl_shared::{
-    TenantId,
-    api::{MessageCounts, TenantStatus},
-    flight::{FlightRecord, Phase},
-};
+use etl_shared::{TenantId, api::TenantStatus};
 use futures_util::stream;
 
 use super::{
@@ -22,10 +18,7 @@ use super::{
     problem::Refusal,
     request::TenantInPath,
 };
-use crate::runtime::{
-    FleetView, WorkerView,
-    view::{ProcessView, Sample},
-};
+use crate::runtime::{FleetView, WorkerView, view::ProcessView};
 
 mod document;
 mod tell;
@@ -35,7 +28,8 @@ use tell::Now;
 
 /// `GET /api/v1/admin/workers/status`
 ///
-/// The workers' own counts are left out here: they would cost a file read for every worker.
+/// Process figures and message counts are those of the last round of samples, each with its age: looking at everybody
+/// now would cost two file reads for every worker.
 pub(super) async fn fleet(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -62,9 +56,12 @@ pub(super) async fn tenant(
         Scope::Everybody => asked,
     };
     let view = known(&api, tenant)?;
+    let flights = api.context.runtime.flight_directory();
     let look = |worker: &WorkerView, process: &ProcessView| {
-        let sample = api.context.sample.and_then(|sample| sample(process.pid));
-        (sample.or(process.sample), messages(&api, worker))
+        api.context
+            .look
+            .and_then(|look| look(&flights, &worker.name, worker.incarnation, process.pid))
+            .or(process.sample)
     };
     Ok(Json(tell::tenant(&view, tenant, &Now::read(), look)))
 }
@@ -77,24 +74,4 @@ pub(super) fn known(api: &Api, tenant: TenantId) -> Result<Arc<FleetView>, Refus
     }
     let detail = format!("there is no tenant {tenant} here: /api/v1/admin/tenants lists those there are");
     Err(Refusal::new(StatusCode::NOT_FOUND, "tenant_unknown", detail))
-}
-
-/// What is read of a process only where few are looked at.
-type Look = (Option<Sample>, Option<MessageCounts>);
-
-/// What the worker's present process has noted in its flight record.
-fn messages(api: &Api, worker: &WorkerView) -> Option<MessageCounts> {
-    let path = api.context.runtime.flight_directory().join(worker.name.to_string());
-    let record = FlightRecord::read(&path).ok().filter(|record| record.incarnation == worker.incarnation)?;
-    let phase = match record.phase {
-        Phase::Starting => "starting",
-        Phase::Idle => "idle",
-        Phase::Transforming => "transforming",
-        Phase::Committing => "committing",
-        Phase::Holding => "holding",
-        Phase::Paused => "paused",
-        Phase::Draining => "draining",
-    };
-    let FlightRecord { in_flight, done, dead_lettered, retried, .. } = record;
-    Some(MessageCounts { phase: phase.to_owned(), in_flight, done, dead_lettered, retried })
 }

@@ -1,7 +1,6 @@
 //! The API over its real sockets, with a made-up fleet behind it.
 
 mod access;
-mod cost;
 mod errors;
 pub(crate) mod fleet;
 mod health;

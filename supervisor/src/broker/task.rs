@@ -59,7 +59,7 @@ impl BrokerTask {
                 Ok((connection, shown)) => {
                     self.say(true, format!("connected to {shown}"));
                     delay = RECONNECT.0;
-                    let lost = self.serve(&connection).await;
+                    let Some(lost) = self.serve(&connection).await else { return };
                     self.say(false, format!("connection lost: {lost}"));
                 }
                 Err(problem) => self.say(false, problem),
@@ -82,8 +82,8 @@ impl BrokerTask {
         }
     }
 
-    /// Until the connection is lost; returns why.
-    async fn serve(&mut self, connection: &Connection) -> String {
+    /// Until the connection is lost; returns why, or nothing when the supervisor goes down.
+    async fn serve(&mut self, connection: &Connection) -> Option<String> {
         // Whatever was known may have changed while nobody was connected.
         self.ready.clear();
         let mut refused_again = Instant::now();
@@ -93,25 +93,25 @@ impl BrokerTask {
             let missing: Vec<String> = wanted.iter().filter(|queue| !self.ready.contains(*queue)).cloned().collect();
             if !missing.is_empty() {
                 if let Err(lost) = self.ensure_all(connection, &missing).await {
-                    return lost;
+                    return Some(lost);
                 }
                 refused_again = Instant::now() + REFUSED_AGAIN;
             }
             let all_ready = wanted.iter().all(|queue| self.ready.contains(queue));
             tokio::select! {
                 changed = self.wanted.changed() => if changed.is_err() {
-                    return "the supervisor is going down".to_owned();
+                    return None;
                 },
                 () = time::sleep_until(refused_again), if !all_ready => {}
                 () = time::sleep_until(self.depth_at) => {
                     self.depth_at = Instant::now() + DEPTH_EVERY;
                     if let Err(lost) = self.read_depths(connection, &wanted).await {
-                        return lost;
+                        return Some(lost);
                     }
                 }
                 // Heartbeats are lapin's business; this only notices sooner that they found something.
                 () = time::sleep(Duration::from_secs(1)) => if !connection.status().connected() {
-                    return "the broker closed the connection".to_owned();
+                    return Some("the broker closed the connection".to_owned());
                 },
             }
         }

@@ -13,9 +13,12 @@ use nix::unistd::{AccessFlags, access};
 use super::{
     Place,
     finding::{self, Finding},
-    program,
+    output,
 };
-use crate::settings::{Queue, Settings};
+use crate::{
+    keeper::program,
+    settings::{Queue, Settings},
+};
 
 /// Looks at everything that the configuration names.
 pub(super) fn check(place: &Place) -> Result<ExitCode, Report> {
@@ -23,7 +26,8 @@ pub(super) fn check(place: &Place) -> Result<ExitCode, Report> {
     let settings = match place.settings() {
         Ok(settings) => settings,
         Err(report) => {
-            let detail = report.chain().nth(1).map(ToString::to_string).unwrap_or_default();
+            // Without the first line, which says only that the configuration is what it is about.
+            let detail = output::causes(&report).split_off(1).join(": ").replace('\n', " ");
             let advice = "correct it; the rest is checked when the configuration can be read";
             return finding::show(&[Finding::fail("configuration", detail, advice)]);
         }
@@ -96,13 +100,15 @@ fn secret(key: &str, path: &Path) -> Finding {
 fn template(key: &str, queue: &Queue) -> Vec<Finding> {
     let mut findings = Vec::new();
     let subject = format!("{key}.command");
-    findings.push(match program::find(queue) {
+    findings.push(match program::of_template(queue) {
         // Which program it is depends on the tenant.
         _ if queue.command.first().is_some_and(|name| name.contains('{')) => {
             Finding::ok(&subject, format!("{} is filled in for each worker", queue.command.join(" ")))
         }
         Ok(program) => Finding::ok(&subject, program.display().to_string()),
-        Err(detail) => Finding::fail(&subject, detail, "install the program, or write its whole path into the command"),
+        Err(error) => {
+            Finding::fail(&subject, error.to_string(), "install the program, or write its whole path into the command")
+        }
     });
     let directory = &queue.working_directory;
     if !directory.is_dir() {

@@ -1,11 +1,6 @@
 //! Start, stop and restart, and waiting until it has come about.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::ExitCode,
-    str::FromStr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, process::ExitCode, str::FromStr, time::Duration};
 
 use etl_shared::{
     TenantId, WorkerName,
@@ -123,8 +118,8 @@ struct Goal {
     action: Action,
     /// The processes that a restart replaces.
     old: BTreeMap<WorkerName, u64>,
-    /// Given up before the order came: the order has to take them out of it first.
-    fatal: BTreeSet<WorkerName>,
+    /// Given up before the order came, each with the process that failed last: the order has to take them out of it first.
+    fatal: BTreeMap<WorkerName, u64>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -141,7 +136,7 @@ impl Goal {
         Self {
             action,
             old: old.map(|worker| (worker.name.clone(), worker.incarnation)).collect(),
-            fatal: fatal.map(|worker| worker.name.clone()).collect(),
+            fatal: fatal.map(|worker| (worker.name.clone(), worker.incarnation)).collect(),
         }
     }
 
@@ -152,7 +147,8 @@ impl Goal {
             if self.reached(worker) {
                 continue;
             }
-            let given_up = worker.state == WorkerState::Fatal && !self.fatal.contains(name);
+            // The same failure as before the order is not the answer to it; a newer one is.
+            let given_up = worker.state == WorkerState::Fatal && self.fatal.get(name) != Some(&worker.incarnation);
             if given_up && self.action != Action::Stop {
                 return Progress::Failed(format!("{name} is FATAL: {reason}"));
             }
@@ -205,6 +201,7 @@ mod tests {
     fn a_worker_that_was_fatal_before_is_given_the_time_to_start() {
         let goal = Goal::new(Action::Start, &[worker(WorkerState::Fatal, 3)]);
         assert!(matches!(goal.progress(&[worker(WorkerState::Fatal, 3)]), Progress::Waiting(_)));
+        assert!(matches!(goal.progress(&[worker(WorkerState::Fatal, 5)]), Progress::Failed(_)), "given up again");
     }
 
     #[test]

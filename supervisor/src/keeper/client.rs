@@ -10,7 +10,8 @@ use std::{
 use etl_shared::QueueType;
 use nix::{
     errno::Errno,
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt::PeerCredentials},
+    unistd::Pid,
 };
 use tokio::{
     io::{Interest, Ready, unix::AsyncFd},
@@ -157,9 +158,10 @@ fn connect_to(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Whether somebody listens at the keeper's socket.
-pub(super) fn answers(path: &Path) -> bool {
-    connect_to(path).is_ok()
+/// The process that listens at the keeper's socket.
+pub(super) fn listener(path: &Path) -> Option<Pid> {
+    let keeper = getsockopt(&connect_to(path).ok()?, PeerCredentials).ok()?;
+    Some(Pid::from_raw(keeper.pid()))
 }
 
 fn failure(errno: Errno) -> ClientError {

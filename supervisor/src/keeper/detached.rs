@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{client::answers, raw};
+use super::{client::listener, raw};
 use crate::settings::Runtime;
 
 /// How long a keeper may take until it listens.
@@ -102,9 +102,13 @@ pub async fn start_detached_from(program: &Path, config_path: &Path, runtime: &R
     loop {
         // In this order: one that finds another keeper at work ends, and that is as good.
         let ended = process.try_wait().ok().flatten();
-        if answers(&socket) {
-            if ended.is_none() {
+        if let Some(keeper) = listener(&socket) {
+            if ended.is_none() && u32::try_from(keeper.as_raw()) == Ok(process.id()) {
                 reap_some_day(process);
+            } else {
+                // Left alone, it could take the other one's place much later, when nobody expects it.
+                let _ = process.kill();
+                let _ = process.wait();
             }
             return Ok(());
         }
@@ -142,6 +146,7 @@ fn tail(path: &Path, before: u64) -> String {
 /// A keeper usually outlives us; where it does not, it must not stay a zombie.
 fn reap_some_day(mut process: Child) {
     let wait = move || match process.wait() {
+        Ok(status) if status.success() => tracing::info!("the keeper has ended as asked"),
         Ok(status) => tracing::warn!(%status, "the keeper has ended"),
         Err(error) => tracing::warn!(%error, "the keeper's end was not seen"),
     };

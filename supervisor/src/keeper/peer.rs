@@ -22,7 +22,7 @@ use super::{
 };
 
 /// A brain that lets this much pile up is not reading: it is left, and told everything again when it comes back.
-const MOST_WAITING: usize = 100_000;
+const MOST_WAITING: usize = 50_000;
 
 /// A connection that was accepted.
 pub(super) struct Peer {
@@ -34,7 +34,8 @@ pub(super) struct Peer {
     pub(super) watched_for_room: bool,
     outbox: Outbox,
     inbox: Inbox,
-    lost: bool,
+    /// It does not hear us any more; what it has said is still to be read.
+    deaf: bool,
 }
 
 /// What a peer said.
@@ -69,7 +70,7 @@ impl Peer {
             watched_for_room: false,
             outbox: Outbox::default(),
             inbox: Inbox::new(),
-            lost: false,
+            deaf: false,
         })
     }
 
@@ -85,12 +86,21 @@ impl Peer {
     pub(super) fn tell(&mut self, report: &Report) {
         let Ok(packet) = serde_json::to_vec(report) else { return };
         debug_assert!(packet.len() <= MAX_PACKET, "{report:?}");
-        self.lost |= self.outbox.send(&self.socket, packet, None).is_err() || self.outbox.len() > MOST_WAITING;
+        if !self.deaf && self.outbox.send(&self.socket, packet, None).is_err() {
+            self.stop_talking();
+        }
     }
 
     /// There is room again.
     pub(super) fn flush(&mut self) {
-        self.lost |= self.outbox.flush(&self.socket).is_err();
+        if self.outbox.flush(&self.socket).is_err() {
+            self.stop_talking();
+        }
+    }
+
+    fn stop_talking(&mut self) {
+        self.deaf = true;
+        self.outbox = Outbox::default();
     }
 
     /// Whether something waits for room.
@@ -98,9 +108,9 @@ impl Peer {
         !self.outbox.is_empty()
     }
 
-    /// Whether it cannot be told anything any more.
-    pub(super) const fn is_lost(&self) -> bool {
-        self.lost
+    /// Whether it lets too much pile up.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.outbox.len() > MOST_WAITING
     }
 
     /// Whether it has hung up, though it may have said things that are still to be read.

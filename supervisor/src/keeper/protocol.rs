@@ -142,6 +142,16 @@ pub enum Report {
     },
 }
 
+/// Text in a report, cut to a length with which every report fits into a packet, however its characters are written.
+pub(super) fn brief(mut text: String) -> String {
+    const MOST_BYTES: usize = 1000;
+    if text.len() > MOST_BYTES {
+        text.truncate(text.floor_char_boundary(MOST_BYTES));
+        text.push('…');
+    }
+    text
+}
+
 /// Why a process could not be started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
@@ -181,4 +191,21 @@ pub struct Usage {
     pub cpu_micros: u64,
     /// Largest resident set in bytes.
     pub max_resident_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_text_in_a_report_fits_into_a_packet() {
+        for character in ["\u{1}", "é", "\"", "𝄞"] {
+            let (step, error) = (brief(character.repeat(100_000)), "Permission denied".to_owned());
+            let failure = SpawnFailure::Failed { step, error, errno: 13 };
+            let worker = format!("{}-9223372036854775807-65535", "t".repeat(64)).parse().unwrap();
+            let report = Report::SpawnFailed { worker, incarnation: u64::MAX, failure };
+            assert!(serde_json::to_vec(&report).unwrap().len() <= MAX_PACKET, "{character:?}");
+        }
+        assert_eq!(brief("short".to_owned()), "short");
+    }
 }

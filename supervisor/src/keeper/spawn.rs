@@ -17,9 +17,10 @@ use nix::{errno::Errno, unistd::Pid};
 use super::{
     lease::{Attempt, Leases},
     log_file,
+    program::errno_of,
     protocol::SpawnFailure,
     raw::{Launch, LaunchFailure, Launcher, Step},
-    template::{Command, Templates, errno_of, failed},
+    template::{Command, Templates, failed},
 };
 use crate::{
     clock::BootTime,

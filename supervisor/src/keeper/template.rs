@@ -2,21 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     ffi::{CString, OsString},
-    fs, io,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
-    path::{Path, PathBuf},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
 };
 
 use etl_shared::{QueueType, WorkerName, environment};
 use nix::errno::Errno;
 
-use super::protocol::SpawnFailure;
+use super::{
+    program::{NoProgram, find, own_search_path, search_path},
+    protocol::{SpawnFailure, brief},
+};
 use crate::settings::{Queue, Readiness};
-
-/// Searched after the directory of our own program.
-const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The numbers at which a worker finds what it inherited: lease, credentials, flight record.
 const CREDENTIALS_NUMBER: u32 = 4;
@@ -41,13 +39,8 @@ pub(super) struct Command {
 
 impl Templates {
     pub(super) fn new(queues: BTreeMap<QueueType, Queue>, notify_socket: PathBuf) -> Self {
-        let mut search_path = OsString::new();
-        // Our own programs are installed side by side.
-        if let Some(own) = env::current_exe().ok().as_deref().and_then(Path::parent) {
-            search_path.push(own);
-            search_path.push(":");
-        }
-        search_path.push(SYSTEM_PATH);
+        // Once: after an upgrade the running program no longer has the name that it was started by.
+        let search_path = own_search_path();
         Self { queues, search_path, notify_socket }
     }
 
@@ -74,8 +67,8 @@ impl Templates {
     ) -> Result<Command, SpawnFailure> {
         let words: Vec<String> = queue.command.iter().map(|word| fill_in(word, worker)).collect();
         let name = words.first().map_or("", String::as_str);
-        let search_path = queue.environment.get("PATH").map_or_else(|| self.search_path.clone(), OsString::from);
-        let program = find_program(name, &search_path)?;
+        let search_path = search_path(queue, &self.search_path);
+        let program = find(name, &search_path).map_err(|NoProgram { step, errno }| failed(step, errno))?;
 
         let mut variables: BTreeMap<&str, OsString> =
             BTreeMap::from([("PATH", search_path), ("HOME", "/".into()), ("LANG", "C.UTF-8".into())]);
@@ -118,54 +111,13 @@ fn fill_in(word: &str, worker: &WorkerName) -> String {
     values.iter().fold(word.to_owned(), |word, (placeholder, value)| word.replace(placeholder, value))
 }
 
-/// The file that a command's first word means, found before anything is started, so that what is wrong can be said in full.
-fn find_program(name: &str, search_path: &OsString) -> Result<PathBuf, SpawnFailure> {
-    if name.contains('/') {
-        let program = PathBuf::from(name);
-        return match executable(&program) {
-            Ok(()) => Ok(program),
-            Err(errno) => Err(failed(format!("execute {name}"), errno)),
-        };
-    }
-    let mut refused = None;
-    for directory in env::split_paths(search_path) {
-        let program = directory.join(name);
-        match executable(&program) {
-            Ok(()) => return Ok(program),
-            // As a shell does: one that may not be executed is passed over, and named when there is no other.
-            Err(Errno::EACCES | Errno::EISDIR) if refused.is_none() => refused = Some(program),
-            Err(_) => {}
-        }
-    }
-    Err(match refused {
-        Some(program) => failed(format!("execute {}", program.display()), Errno::EACCES),
-        None => failed(format!("find the program {name} in {}", search_path.display()), Errno::ENOENT),
-    })
-}
-
-fn executable(program: &Path) -> Result<(), Errno> {
-    let metadata = fs::metadata(program).map_err(|error| errno_of(&error))?;
-    if metadata.is_dir() {
-        Err(Errno::EISDIR)
-    } else if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
-        Err(Errno::EACCES)
-    } else {
-        Ok(())
-    }
-}
-
 fn terminated(bytes: &[u8]) -> Result<CString, SpawnFailure> {
     CString::new(bytes).map_err(|_| failed("build the command: a zero byte in it".to_owned(), Errno::EINVAL))
 }
 
 /// A failed step as the brain will read it.
 pub(super) fn failed(step: String, errno: Errno) -> SpawnFailure {
-    SpawnFailure::Failed { step, error: errno.desc().to_owned(), errno: errno as i32 }
-}
-
-/// The system's number of an error of the standard library.
-pub(super) fn errno_of(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+    SpawnFailure::Failed { step: brief(step), error: errno.desc().to_owned(), errno: errno as i32 }
 }
 
 #[cfg(test)]
@@ -206,7 +158,7 @@ mod tests {
         let command = command(&queue, false);
         let (path, rest): (Vec<&str>, Vec<&str>) =
             text(&command.environment).into_iter().partition(|variable| variable.starts_with("PATH="));
-        assert!(path[0].ends_with(SYSTEM_PATH));
+        assert!(path[0].ends_with(own_search_path().to_str().unwrap()));
         let expected =
             ["ETL_FLIGHT_FD=5", "ETL_INCARNATION=3", "ETL_WORKER=transform-7-2", "HOME=/srv", "LANG=C.UTF-8", "MODE=x"];
         assert_eq!(rest, expected);
@@ -219,22 +171,5 @@ mod tests {
         let environment = text(&command.environment);
         assert!(environment.contains(&"NOTIFY_SOCKET=/run/x/notify.sock"));
         assert!(environment.contains(&"ETL_CREDENTIALS_FD=4"));
-    }
-
-    #[test]
-    fn a_program_that_cannot_be_run_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("plain"), "x").unwrap();
-        let plain = directory.path().join("plain").display().to_string();
-        let search = directory.path().as_os_str().to_owned();
-        for (name, step, errno) in [
-            ("plain", format!("execute {plain}"), Errno::EACCES),
-            (plain.as_str(), format!("execute {plain}"), Errno::EACCES),
-            ("absent", format!("find the program absent in {}", search.display()), Errno::ENOENT),
-            ("/", "execute /".to_owned(), Errno::EISDIR),
-            ("/absent/x", "execute /absent/x".to_owned(), Errno::ENOENT),
-        ] {
-            assert_eq!(find_program(name, &search), Err(failed(step, errno)), "{name}");
-        }
     }
 }

@@ -14,6 +14,19 @@ use crate::{
     lifecycle::{Dependency, Slot, State, StopCause, Wanted, Why},
 };
 
+/// A process that may be looked at.
+#[derive(Debug)]
+pub(super) struct ToSample {
+    /// Whose.
+    pub(super) name: WorkerName,
+    /// Which.
+    pub(super) incarnation: u64,
+    /// Its pid.
+    pub(super) pid: i32,
+    /// Nobody has looked at it yet.
+    pub(super) unseen: bool,
+}
+
 type Key = (TenantId, QueueType, u16);
 
 /// What is shown of the fleet, and whether it has been published.
@@ -112,8 +125,16 @@ impl Board {
     }
 
     /// Every worker that has a process.
-    pub(super) fn processes(&self) -> impl Iterator<Item = (&WorkerName, i32)> {
-        self.workers.values().filter_map(|worker| Some((&worker.name, worker.process?.pid)))
+    pub(super) fn processes(&self) -> Vec<ToSample> {
+        let with_process = self.workers.values().filter_map(|worker| Some((worker, worker.process?)));
+        with_process
+            .map(|(worker, process)| ToSample {
+                name: worker.name.clone(),
+                incarnation: worker.incarnation,
+                pid: process.pid,
+                unseen: process.sample.is_none(),
+            })
+            .collect()
     }
 
     /// Shows the tenants, each with whether it is switched on.

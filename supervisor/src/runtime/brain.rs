@@ -183,7 +183,7 @@ fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
         listen: settings.api.listen,
         required_parts,
         started_at: SystemTime::now(),
-        sample: Some(super::sample::sample),
+        look: Some(super::sample::look),
     }
 }
 

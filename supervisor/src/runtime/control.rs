@@ -23,7 +23,6 @@ use super::{
     news::News,
     recorder::BelievedTenants,
     roster::Switches,
-    sample::sample,
     signals::{Asked, Signals},
 };
 use crate::{
@@ -39,6 +38,7 @@ use crate::{
 
 mod orders;
 mod reload;
+mod samples;
 mod tenants;
 
 /// A view is published at most this long after a change, so that a thousand changes at once are few publications.
@@ -208,7 +208,11 @@ impl Control {
                     StopSignal::Term => (libc::SIGTERM, Scope::Group),
                     StopSignal::Kill => (libc::SIGKILL, Scope::Tree),
                 };
-                self.link.send(&Request::Signal { worker, incarnation, signal, scope }, None);
+                self.link.send(&Request::Signal { worker: worker.clone(), incarnation, signal, scope }, None);
+                if signal == libc::SIGTERM {
+                    // A process that was stopped hears TERM only when it goes on.
+                    self.link.send(&Request::Signal { worker, incarnation, signal: libc::SIGCONT, scope }, None);
+                }
             }
             Effect::Changed { worker, from, to, verdict } => {
                 if let Some(slot) = self.fleet.slot(&worker) {
@@ -380,29 +384,6 @@ impl Control {
 
     fn names(&self) -> Vec<WorkerName> {
         self.fleet.slots().map(|(name, _)| name.clone()).collect()
-    }
-
-    // ---- samples ------------------------------------------------------------------------------------------------------
-
-    /// Looks at as many processes as are due in one second, going round, so that no sweep ever holds up the loop.
-    fn sample_some(&mut self) {
-        let processes: Vec<(WorkerName, i32)> =
-            self.parts.board.processes().map(|(name, pid)| (name.clone(), pid)).collect();
-        let every = self.parts.settings.limits.sample_every.as_secs_f64().max(1.0);
-        #[expect(clippy::cast_precision_loss, reason = "a count of processes")]
-        let due = processes.len() as f64 * HOUSEKEEPING.as_secs_f64() / every + self.sample_credit;
-        self.sample_credit = due.fract();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number")]
-        let due = due as usize;
-        let start = self.sample_cursor.as_ref().and_then(|last| processes.iter().position(|(name, _)| name == last));
-        let start = start.map_or(0, |at| at + 1);
-        let round = processes.iter().cycle().skip(start).take(due.min(processes.len()));
-        for (name, pid) in round {
-            if let Some(sample) = sample(*pid) {
-                self.parts.board.sampled(name, *pid, sample);
-            }
-            self.sample_cursor = Some(name.clone());
-        }
     }
 
     fn tenant_list(&self) -> TenantList {

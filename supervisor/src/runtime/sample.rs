@@ -1,15 +1,29 @@
-//! What the operating system says of a process: one read of `/proc/PID/stat`.
+//! What the operating system says of a process (one read of `/proc/PID/stat`), and what its flight record says of its work.
 
-use std::fs;
+use std::{fs::File, io::Read, path::Path};
 
+use etl_shared::{WorkerName, flight::FlightRecord};
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::view::Sample;
+use super::view::{MessageSample, Sample};
 use crate::clock::BootTime;
 
-/// Memory and processor time of a process; `None` where it is gone.
-pub fn sample(pid: i32) -> Option<Sample> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, ticks_per_second(), page_size())
+/// A worker's process as it is now; `None` where it is gone.
+pub fn look(flight_directory: &Path, worker: &WorkerName, incarnation: u64, pid: i32) -> Option<Sample> {
+    // One read is the whole line, and half of the system calls that reading to the end would take.
+    let mut line = [0; 1024];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    let sample = parse(str::from_utf8(&line[..length]).ok()?, ticks_per_second(), page_size())?;
+    // A program that keeps no flight record leaves the file empty, and an earlier process's record says nothing of this one.
+    let record = FlightRecord::read(&flight_directory.join(worker.to_string())).ok();
+    let messages = record.filter(|record| record.incarnation == incarnation).map(|record| MessageSample {
+        phase: record.phase,
+        in_flight: record.in_flight,
+        done: record.done,
+        dead_lettered: record.dead_lettered,
+        retried: record.retried,
+    });
+    Some(Sample { messages, ..sample })
 }
 
 fn parse(stat: &str, ticks_per_second: u64, page_size: u64) -> Option<Sample> {
@@ -18,7 +32,7 @@ fn parse(stat: &str, ticks_per_second: u64, page_size: u64) -> Option<Sample> {
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     #[expect(clippy::cast_precision_loss, reason = "processor time far below 2^53 ticks")]
     let cpu_seconds = (number(14)? + number(15)?) as f64 / ticks_per_second as f64;
-    Some(Sample { at: BootTime::now(), resident_memory_bytes: number(24)? * page_size, cpu_seconds })
+    Some(Sample { at: BootTime::now(), resident_memory_bytes: number(24)? * page_size, cpu_seconds, messages: None })
 }
 
 fn ticks_per_second() -> u64 {
@@ -47,7 +61,10 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_and_one_that_is_gone_has_no_sample() {
-        assert!(sample(i32::try_from(std::process::id()).unwrap()).unwrap().resident_memory_bytes > 100_000);
-        assert!(sample(i32::MAX).is_none());
+        let worker = "transform-1-1".parse().unwrap();
+        let look = |pid| look(Path::new("/nonexistent"), &worker, 1, pid);
+        let own = look(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(own.resident_memory_bytes > 100_000 && own.messages.is_none());
+        assert!(look(i32::MAX).is_none());
     }
 }

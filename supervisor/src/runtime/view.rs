@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use etl_shared::{
     TenantId, Verdict, WorkerName,
     api::{PartStatus, TenantList, WorkerState},
+    flight::Phase,
 };
 
 use crate::clock::BootTime;
@@ -60,7 +61,7 @@ pub struct ProcessView {
     pub sample: Option<Sample>,
 }
 
-/// What the operating system says of a process.
+/// What the operating system says of a process, and what the process says of its messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     /// When it was read.
@@ -69,6 +70,23 @@ pub struct Sample {
     pub resident_memory_bytes: u64,
     /// Processor time in seconds.
     pub cpu_seconds: f64,
+    /// From its flight record, where it keeps one.
+    pub messages: Option<MessageSample>,
+}
+
+/// What a worker has noted of its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageSample {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Delivered and not settled.
+    pub in_flight: u32,
+    /// Done since its process started.
+    pub done: u64,
+    /// Dead-lettered since its process started.
+    pub dead_lettered: u64,
+    /// Held for another try since its process started.
+    pub retried: u64,
 }
 
 /// How a process ended.

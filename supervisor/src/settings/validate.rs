@@ -106,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn the_tcp_listener_can_be_switched_off() {
+        assert!(load("tenants = [1]").unwrap().api.listen.is_some());
+        assert_eq!(load("tenants = [1]\n[api]\nlisten = \"off\"").unwrap().api.listen, None);
+    }
+
+    #[test]
     fn every_mistake_is_answered_with_what_to_write_instead() {
         for (text, expected) in [
             ("", "tenants = [1, 2]"),

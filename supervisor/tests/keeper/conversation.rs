@@ -11,11 +11,16 @@ use etl_supervisor::keeper::{
     ClientError,
     protocol::{MAX_PACKET, Report, Request},
 };
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, sendmsg, socket,
+use nix::sys::{
+    signal::Signal,
+    socket::{
+        AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, sendmsg,
+        setsockopt, socket, sockopt::ReceiveTimeout,
+    },
+    time::{TimeVal, TimeValLike},
 };
 
-use crate::harness::{Brain, Place, name, wait_until};
+use crate::harness::{Brain, DEADLINE, Place, name, wait_until};
 
 const SLEEP: &str = "[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n";
 
@@ -23,6 +28,8 @@ const SLEEP: &str = "[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n";
 fn raw_connection(place: &Place) -> OwnedFd {
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
     connect(socket.as_raw_fd(), &UnixAddr::new(&place.path("run/keeper.sock")).unwrap()).unwrap();
+    let patience = TimeVal::seconds(DEADLINE.as_secs().try_into().unwrap());
+    setsockopt(&socket, ReceiveTimeout, &patience).unwrap();
     socket
 }
 
@@ -120,6 +127,28 @@ fn a_second_brain_is_turned_away_until_the_first_one_has_gone() {
 }
 
 #[test]
+fn what_a_brain_said_before_it_died_is_done_before_the_next_one_is_told_how_things_are() {
+    let place = Place::new(SLEEP);
+    let keeper = place.start();
+    let first = raw_connection(&place);
+    say(&first, br#"{"request":"hello","version":1}"#);
+    assert!(matches!(hear(&first), Report::Hello { .. }));
+    keeper.signal(Signal::SIGSTOP);
+    // More than the keeper carries out in one go.
+    for incarnation in 1..=100 {
+        let request = Request::Spawn { worker: name("unknown-1-1"), incarnation };
+        say(&first, &serde_json::to_vec(&request).unwrap());
+    }
+    say(&first, br#"{"request":"spawn","worker":"sleep-1-1","incarnation":1}"#);
+    nix::sys::socket::shutdown(first.as_raw_fd(), nix::sys::socket::Shutdown::Both).unwrap();
+    let second = raw_connection(&place);
+    say(&second, br#"{"request":"hello","version":1}"#);
+    keeper.signal(Signal::SIGCONT);
+    assert!(matches!(hear(&second), Report::Hello { .. }));
+    assert!(matches!(hear(&second), Report::Process { .. }));
+}
+
+#[test]
 fn somebody_who_connects_and_says_nothing_keeps_nobody_out() {
     let place = Place::new(SLEEP);
     let _keeper = place.start();
@@ -156,11 +185,11 @@ fn a_client_never_waits_for_a_keeper_that_does_not_read() {
     let keeper = place.start();
     let mut brain = place.brain();
     brain.listing();
-    keeper.signal(nix::sys::signal::Signal::SIGSTOP);
+    keeper.signal(Signal::SIGSTOP);
     for incarnation in 1..=5000 {
         brain.spawn("unknown-1-1", incarnation);
     }
-    keeper.signal(nix::sys::signal::Signal::SIGCONT);
+    keeper.signal(Signal::SIGCONT);
     for expected in 1..=5000 {
         let Report::SpawnFailed { incarnation, .. } = brain.hear().unwrap() else { panic!() };
         assert_eq!(incarnation, expected);
@@ -185,7 +214,7 @@ fn an_idle_keeper_sleeps() {
     let keeper = place.start();
     let mut brain = place.brain();
     brain.spawned("sleep-1-1", 1);
-    brain.signal("sleep-1-1", 1, nix::sys::signal::Signal::SIGTERM, etl_supervisor::keeper::protocol::Scope::Group);
+    brain.signal("sleep-1-1", 1, Signal::SIGTERM, etl_supervisor::keeper::protocol::Scope::Group);
     brain.exited("sleep-1-1");
     brain.spawned("sleep-1-1", 2);
     let switches = || {

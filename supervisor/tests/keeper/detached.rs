@@ -16,6 +16,17 @@ fn start(place: &Place) -> Result<(), StartError> {
     runtime.block_on(start_detached_from(program, &place.config(), &place.runtime()))
 }
 
+/// Every process that runs as this place's keeper.
+fn keepers(place: &Place) -> Vec<Pid> {
+    let config = place.config().display().to_string();
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let runs = |pid: &i32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.split(|byte| *byte == 0).any(|argument| argument == config.as_bytes())
+    };
+    pids.filter(runs).map(Pid::from_raw).collect()
+}
+
 #[test]
 fn it_listens_when_the_start_returns_and_has_nothing_of_ours() {
     let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
@@ -33,10 +44,11 @@ fn it_listens_when_the_start_returns_and_has_nothing_of_ours() {
     assert!(!open.contains(&place.path("forgotten")), "{open:?}");
     assert_eq!(fs::read_link(format!("/proc/{keeper}/cwd")).unwrap(), Path::new("/"));
     brain.spawned("sleep-1-1", 1);
-    // A second start finds the first one at work.
+    // A second start finds the first one at work, and leaves nobody who waits to take its place.
     start(&place).unwrap();
     drop(brain);
     assert_eq!(place.brain().hello.pid, keeper.as_raw());
+    assert_eq!(keepers(&place), [keeper]);
     kill(keeper, Signal::SIGTERM).unwrap();
     dies(keeper);
 }

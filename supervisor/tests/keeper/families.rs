@@ -1,6 +1,6 @@
 //! Whom a worker started does not outlive it.
 
-use std::{fs, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 use etl_supervisor::keeper::protocol::{Report, Scope, SpawnFailure};
 use nix::{
@@ -106,6 +106,21 @@ fn members(place: &Place) -> Vec<Pid> {
             environment.windows(mark.len()).any(|window| window == mark.as_bytes()) && lives(*pid)
         })
         .collect()
+}
+
+#[test]
+fn an_orphan_that_ends_is_reaped_while_its_worker_goes_on() {
+    let place = place_with_stray("exec sleep 600");
+    let _keeper = place.start();
+    let mut brain = place.brain();
+    let (main, stray) = stray(&place, &mut brain);
+    kill(stray, Signal::SIGKILL).unwrap();
+    wait_until(|| "no zombie is left".to_owned(), || !place_of(stray).exists());
+    assert!(lives(main));
+}
+
+fn place_of(pid: Pid) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
 }
 
 #[test]

@@ -99,8 +99,20 @@ impl Place {
 
     /// Starts a keeper and waits until it listens.
     pub(crate) fn start(&self) -> Keeper {
+        self.start_command(self.keeper_command())
+    }
+
+    /// Starts a keeper after some lines of shell in the same process.
+    pub(crate) fn start_through(&self, script: &str) -> Keeper {
+        let mut command = Command::new("sh");
+        let keeper = self.keeper_command();
+        command.args(["-c", &format!("{script}; exec \"$@\""), "sh"]).arg(keeper.get_program()).args(keeper.get_args());
+        self.start_command(command)
+    }
+
+    fn start_command(&self, mut command: Command) -> Keeper {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("keeper.log")).unwrap();
-        let process = self.keeper_command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let mut keeper = Keeper { process };
         wait_until(
             || format!("the keeper listens; it printed: {}", fs::read_to_string(self.path("keeper.log")).unwrap()),
@@ -174,8 +186,18 @@ pub(crate) struct Brain {
 }
 
 impl Brain {
+    /// Connects where another brain of this process has just been dropped: a process that another test is starting right now
+    /// has a copy of its socket, until it executes its program.
     pub(crate) fn connect(place: &Place) -> Self {
-        Self::try_connect(place).unwrap_or_else(|error| panic!("{error:?}\n{}", place.keeper_log()))
+        let mut brain = Err(ClientError::Silent);
+        wait_until(
+            || format!("a brain is let in\n{}", place.keeper_log()),
+            || {
+                brain = Self::try_connect(place);
+                !matches!(brain, Err(ClientError::Refused(_)))
+            },
+        );
+        brain.unwrap_or_else(|error| panic!("{error:?}\n{}", place.keeper_log()))
     }
 
     pub(crate) fn try_connect(place: &Place) -> Result<Self, ClientError> {

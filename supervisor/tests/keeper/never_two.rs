@@ -48,6 +48,17 @@ fn workers_die_with_a_keeper_that_is_killed_and_the_next_one_starts_each_once() 
 }
 
 #[test]
+fn a_worker_dies_with_its_keeper_though_nobody_is_left_to_see_to_it() {
+    let place = Place::new(SLEEP);
+    let mut keeper = place.start();
+    let mut brain = place.brain();
+    let workers: Vec<_> = (1..=5).map(|tenant| brain.spawned(&format!("sleep-{tenant}-1"), 1)).collect();
+    keeper.signal(Signal::SIGKILL);
+    keeper.ended();
+    workers.into_iter().for_each(dies);
+}
+
+#[test]
 fn a_worker_is_not_started_twice() {
     let place = Place::new(SLEEP);
     let _keeper = place.start();

@@ -98,6 +98,33 @@ fn a_worker_finds_what_was_promised_and_nothing_of_the_keepers() {
 }
 
 #[test]
+fn the_keepers_place_in_the_order_of_oom_victims_is_its_own() {
+    let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
+    // A service manager would give it a protected place; an exposed one is one that anybody may take.
+    let _keeper = place.start_through("echo 300 > /proc/self/oom_score_adj");
+    let mut brain = place.brain();
+    let worker = brain.spawned("sleep-1-1", 1);
+    let score = |pid: Pid| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+    assert_eq!(score(worker), "0\n");
+    assert_eq!(score(Pid::from_raw(brain.hello.pid)), "300\n");
+}
+
+#[test]
+fn workers_have_the_limit_of_open_files_that_was_there_before_the_keeper_raised_its_own() {
+    let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
+    let _keeper = place.start_through("ulimit -Sn 256; ulimit -Hn 512");
+    let mut brain = place.brain();
+    let worker = brain.spawned("sleep-1-1", 1);
+    let limit = |pid: Pid| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(limit(worker), ["256", "512"]);
+    assert_eq!(limit(Pid::from_raw(brain.hello.pid)), ["512", "512"]);
+}
+
+#[test]
 fn credentials_are_read_from_their_descriptor_and_absent_where_none_came() {
     let place =
         Place::new("[queues.read]\ncommand = [\"sh\", \"-c\", 'echo \"${ETL_CREDENTIALS_FD-none}\"; cat <&4']\n");

@@ -7,6 +7,10 @@ use nix::{libc, sys::signal::Signal, unistd::Pid};
 
 use crate::harness::{Place, lives, wait_until};
 
+/// Starts a process without lease, session and environment of its worker, and says its pid.
+const NAMELESS_STRAY: &str =
+    "setsid sh -c 'env -i PATH=$PATH setsid sh -c \"echo stray \\$\\$; exec sleep 600 3>&-\" & exit 0' &";
+
 const DEAF: &str = "trap '' TERM; echo deaf; while :; do sleep 1; done";
 
 #[test]
@@ -32,8 +36,7 @@ fn term_lets_every_worker_finish_and_their_exits_are_still_told() {
 
 #[test]
 fn whoever_does_not_leave_in_time_is_killed_with_everybody_it_started() {
-    let inner = "echo stray $$; exec sleep 600 3>&-";
-    let script = format!("setsid sh -c 'env -i PATH=$PATH setsid sh -c \"$1\" & exit 0' sh '{inner}' & {DEAF}");
+    let script = format!("{NAMELESS_STRAY} {DEAF}");
     let place = Place::new(&format!("[queues.deaf]\ncommand = [\"sh\", \"-c\", {script:?}]\ngrace = \"300ms\"\n"));
     let mut keeper = place.start();
     let mut brain = place.brain();
@@ -72,12 +75,27 @@ fn a_second_signal_does_not_wait_for_anybody() {
 
 #[test]
 fn a_worker_that_stands_still_is_woken_to_leave() {
-    let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\ngrace = \"1h\"\n");
+    // Without a way to hear TERM, a process that stands still would end from it at once.
+    let script = "trap 'exit 0' TERM; echo waiting; while :; do sleep 600 & wait; done";
+    let place = Place::new(&format!("[queues.polite]\ncommand = [\"sh\", \"-c\", {script:?}]\ngrace = \"1h\"\n"));
     let mut keeper = place.start();
     let mut brain = place.brain();
-    let pid = brain.spawned("sleep-1-1", 1);
+    let pid = brain.spawned("polite-1-1", 1);
+    place.printed("polite-1-1", "waiting");
     nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
     keeper.signal(Signal::SIGTERM);
     assert!(keeper.ended().success());
     assert!(!lives(pid));
+}
+
+#[test]
+fn the_end_of_the_keeper_is_the_end_of_those_who_carry_no_mark() {
+    let script = format!("{NAMELESS_STRAY} trap 'exit 0' TERM; while :; do sleep 600 & wait; done");
+    let place = Place::new(&format!("[queues.polite]\ncommand = [\"sh\", \"-c\", {script:?}]\n"));
+    let mut keeper = place.start();
+    place.brain().spawned("polite-1-1", 1);
+    let stray = Pid::from_raw(place.printed("polite-1-1", "stray ").parse().unwrap());
+    keeper.signal(Signal::SIGTERM);
+    assert!(keeper.ended().success());
+    assert!(!lives(stray));
 }

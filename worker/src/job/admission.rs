@@ -17,8 +17,8 @@ pub enum Admission {
     Work(Assignment),
     /// It says that an extraction is complete and asks for nothing.
     Completion,
-    /// It cannot be served.
-    Refused(DeadLetter),
+    /// It cannot be served; the tenant that it names, where it names one properly.
+    Refused(DeadLetter, Option<TenantId>),
 }
 
 /// The work that a message asks for.
@@ -46,29 +46,32 @@ pub fn admit(body: &[u8], queue_tenant: Option<TenantId>) -> Admission {
         Ok(message) => message,
         Err(malformed) => {
             let certain = malformed.tenant_id.filter(|tenant| served(*tenant)).zip(malformed.raw_data_id);
-            return Admission::Refused(DeadLetter {
+            let letter = DeadLetter {
                 reason: Reason::MalformedMessage,
                 detail: malformed.detail,
                 fails: certain.map(|(tenant, raw_data_id)| RowRef { tenant, raw_data_id }),
-            });
+            };
+            return Admission::Refused(letter, malformed.tenant_id);
         }
     };
     if !served(message.tenant_id) {
-        return Admission::Refused(DeadLetter {
+        let letter = DeadLetter {
             reason: Reason::WrongTenant,
             detail: format!("the message names tenant {}, which this queue does not serve", message.tenant_id),
             fails: None,
-        });
+        };
+        return Admission::Refused(letter, Some(message.tenant_id));
     }
     let Some(raw_data_id) = message.raw_data_id else {
         return Admission::Completion;
     };
     let Some(data_type) = registry::find(&message.kind) else {
-        return Admission::Refused(DeadLetter {
+        let letter = DeadLetter {
             reason: Reason::UnknownType,
             detail: format!("the message names no data type that this worker knows ({})", registry::names()),
             fails: Some(RowRef { tenant: message.tenant_id, raw_data_id }),
-        });
+        };
+        return Admission::Refused(letter, Some(message.tenant_id));
     };
     let scope = Scope { tenant: message.tenant_id, integration: message.integration_id };
     Admission::Work(Assignment { scope, raw_data_id, data_type })
@@ -84,7 +87,7 @@ mod tests {
 
     fn refused(body: &str, queue_tenant: Option<TenantId>) -> (Reason, Option<i64>) {
         match admit(body.as_bytes(), queue_tenant) {
-            Admission::Refused(letter) => (letter.reason, letter.fails.map(|row| row.raw_data_id)),
+            Admission::Refused(letter, _) => (letter.reason, letter.fails.map(|row| row.raw_data_id)),
             other => panic!("{body} gave {other:?}"),
         }
     }
@@ -122,6 +125,16 @@ mod tests {
     fn an_unknown_type_fails_the_row() {
         let body = r#"{"tenant_id":7,"integration_id":2,"raw_data_id":3,"type":"jira_Custom_fields"}"#;
         assert_eq!(refused(body, Some(tenant(7))), (Reason::UnknownType, Some(3)));
+    }
+
+    #[test]
+    fn whose_a_refused_message_is_stays_known_where_it_says_so() {
+        for (body, named) in
+            [(r#"{"tenant_id":7,"type":"x"}"#, Some(tenant(7))), (r#"{"type":"x"}"#, None), (GOOD, Some(tenant(7)))]
+        {
+            let Admission::Refused(_, whose) = admit(body.as_bytes(), Some(tenant(8))) else { panic!("{body}") };
+            assert_eq!(whose, named, "{body}");
+        }
     }
 
     #[test]

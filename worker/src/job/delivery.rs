@@ -35,7 +35,7 @@ impl Job {
         let admission = admit(&body, queue_tenant);
         let raw_data_id = match &admission {
             Admission::Work(work) => work.raw_data_id,
-            Admission::Refused(letter) => letter.fails.map_or(0, |row| row.raw_data_id),
+            Admission::Refused(letter, _) => letter.fails.map_or(0, |row| row.raw_data_id),
             Admission::Completion => 0,
         };
         let mark = Mark { raw_data_id, fingerprint: fingerprint(&body) };

@@ -41,7 +41,7 @@ pub enum Failure {
     DatabaseLost(String),
     /// The database lacks something during work.
     #[error(
-        "the database lacks what this worker needs: {0}; bring the schema up to date (etl-supervisor migrate) and check the role's rights"
+        "the database cannot be used: {0}; check its URL, the login and its rights, and that the schema is up to date (etl-supervisor migrate)"
     )]
     Schema(String),
     /// The named raw row could not be transformed.

@@ -7,7 +7,7 @@ use etl_shared::QueueName;
 use super::{batch, flight::Flight, outage::chance};
 use crate::{
     job::{Admission, Assignment, DeadLetter, Done, Fate, Job, Trouble, Wait, retry},
-    store::{Letter, Message, Store},
+    store::{Letter, Message, Store, StoreError},
 };
 
 /// Pause before a dead letter that could not be stored is tried again.
@@ -29,6 +29,8 @@ pub(super) enum Next {
 /// How a batch ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
+    /// The database was not needed.
+    Untouched,
     /// The database did its part.
     Fine,
     /// The database is away.
@@ -37,12 +39,20 @@ pub(super) enum Ending {
     Schema(String),
 }
 
+impl Ending {
+    const fn is_trouble(&self) -> bool {
+        matches!(self, Self::DatabaseAway(_) | Self::Schema(_))
+    }
+}
+
 /// What a batch needs.
 pub(super) struct Pipeline<'a> {
     pub(super) store: &'a mut Store,
     pub(super) flight: &'a RefCell<Flight>,
     pub(super) queue: &'a QueueName,
     pub(super) attempts: u32,
+    /// Longest time for one transaction, for a server that neither answers nor closes the connection.
+    pub(super) patience: Duration,
     pub(super) dry_run: bool,
 }
 
@@ -50,11 +60,12 @@ impl Pipeline<'_> {
     /// Serves a batch. Every job comes back with what follows for it.
     pub(super) async fn run(&mut self, jobs: Vec<Job>) -> (Vec<(Job, Next)>, Ending) {
         let fates = self.judge(&jobs).await;
-        let mut ending = Ending::Fine;
+        let served = |fate: &Option<Fate>| fate != &Some(Fate::Ack(Done::Completion));
+        let mut ending = if fates.iter().any(served) { Ending::Fine } else { Ending::Untouched };
         let mut results = Vec::with_capacity(jobs.len());
         for (mut job, fate) in jobs.into_iter().zip(fates) {
             let next = match fate {
-                _ if ending != Ending::Fine => Next::Again,
+                _ if ending.is_trouble() => Next::Again,
                 None => Next::Again,
                 Some(fate) => self.carry_out(&mut job, fate, &mut ending).await,
             };
@@ -70,7 +81,7 @@ impl Pipeline<'_> {
         for (n, job) in jobs.iter().enumerate() {
             match &job.admission {
                 Admission::Completion => fates[n] = Some(Fate::Ack(Done::Completion)),
-                Admission::Refused(letter) => fates[n] = Some(Fate::DeadLetter(letter.clone())),
+                Admission::Refused(letter, _) => fates[n] = Some(Fate::DeadLetter(letter.clone())),
                 // The second message about one row finds it completed in the next batch.
                 Admission::Work(work) if rows.insert(work.raw_data_id) => works.push((n, *work)),
                 Admission::Work(_) => {}
@@ -121,10 +132,18 @@ impl Pipeline<'_> {
                 attempts: jobs[*n].tries.with_the_present(),
             })
             .collect();
-        batch::transact(self.store, self.flight, &items, self.dry_run).await.map_err(|error| {
+        let transaction = batch::transact(self.store, self.flight, &items, self.dry_run);
+        let outcome = tokio::time::timeout(self.patience, transaction).await;
+        outcome.unwrap_or_else(|_| Err(self.gave_up("serving a batch"))).map_err(|error| {
             tracing::debug!(error = std::error::Error::source(&error), doing = %error, "transaction failed");
             (error.trouble(), error.to_string())
         })
+    }
+
+    /// After a transaction that was abandoned half-way, its connection is of no more use.
+    fn gave_up(&mut self, doing: &'static str) -> StoreError {
+        self.store.close();
+        StoreError::TimedOut { doing, after: self.patience }
     }
 
     async fn carry_out(&mut self, job: &mut Job, fate: Fate, ending: &mut Ending) -> Next {
@@ -179,13 +198,15 @@ impl Pipeline<'_> {
         }
         let tenant_id = self.queue.tenant().map(etl_shared::TenantId::get).or(match &job.admission {
             Admission::Work(work) => Some(work.scope.tenant.get()),
-            Admission::Refused(letter) => letter.fails.map(|row| row.tenant.get()),
+            Admission::Refused(_, tenant) => tenant.map(etl_shared::TenantId::get),
             Admission::Completion => None,
         });
         let queue = self.queue.to_string();
         let message = Message { queue: &queue, tenant_id, body: &job.body, headers: &job.headers };
         self.flight.borrow_mut().committing(std::iter::once(job.mark));
-        match self.store.bury(&Letter { message: Some(message), verdict, attempts }).await {
+        let letter = Letter { message: Some(message), verdict, attempts };
+        let buried = tokio::time::timeout(self.patience, self.store.bury(&letter)).await;
+        match buried.unwrap_or_else(|_| Err(self.gave_up("storing a dead letter"))) {
             Ok(()) => {
                 let isolation_violation = reason.is_isolation_violation();
                 if isolation_violation {

@@ -80,6 +80,7 @@ impl Worker {
 
     fn conclude(&mut self, ending: Ending) -> Result<(), Failure> {
         match ending {
+            Ending::Untouched => Ok(()),
             Ending::Fine => {
                 self.hold_until = None;
                 if let Some(lasted) = self.outage.over() {
@@ -107,8 +108,14 @@ impl Worker {
     /// Runs a batch, minding the signals; `None` when the worker is to leave at once.
     async fn work(&mut self, jobs: Vec<Job>) -> Option<(Vec<(Job, Next)>, Ending)> {
         let Self { store, flight, signals, intent, log, queue, settings, .. } = self;
-        let mut pipeline =
-            Pipeline { store, flight, queue, attempts: settings.attempts, dry_run: settings.manual.dry_run };
+        let mut pipeline = Pipeline {
+            store,
+            flight,
+            queue,
+            attempts: settings.attempts,
+            patience: settings.lock_timeout + 2 * settings.statement_timeout,
+            dry_run: settings.manual.dry_run,
+        };
         let mut work = std::pin::pin!(pipeline.run(jobs));
         loop {
             tokio::select! {

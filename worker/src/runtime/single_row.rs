@@ -47,7 +47,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
                 Err(error) => Some(fate_of(error, row)?),
             }
         }
-        Admission::Refused(letter) => Some(Fate::DeadLetter(letter)),
+        Admission::Refused(letter, _) => Some(Fate::DeadLetter(letter)),
         Admission::Completion => None,
     };
     match fate {

@@ -43,7 +43,11 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         queue: queue.to_string(),
         queue_tenant: queue.tenant(),
         name,
-        prefetch: settings.prefetch,
+        // What is delivered and not wanted would have to go back, and the broker may count that against the message.
+        prefetch: settings
+            .manual
+            .max_messages
+            .map_or(settings.prefetch, |most| settings.prefetch.min(u16::try_from(most).unwrap_or(u16::MAX))),
         missing: settings.create_queue.map_or(MissingQueue::Refuse, MissingQueue::Create),
         patience: settings.connect_timeout.max(Duration::from_secs(1)),
     };

@@ -119,11 +119,13 @@ fn describe_refusal(refusal: &DbError) -> String {
         .into_iter()
         .filter_map(|(word, name)| name.map(|name| format!(", {word} {name}")))
         .collect::<String>();
-    // The messages of these classes quote the value that was refused.
-    if code.starts_with("22") || code.starts_with("23") {
-        return format!("a value was refused (SQLSTATE {code}{place})");
-    }
-    format!("{} (SQLSTATE {code}{place})", refusal.message())
+    let words = match &code[..code.len().min(2)] {
+        // The messages of these classes quote values.
+        "22" | "23" => "a value was refused",
+        "P0" => "a procedure of the database objects",
+        _ => refusal.message(),
+    };
+    format!("{words} (SQLSTATE {code}{place})")
 }
 
 #[cfg(test)]

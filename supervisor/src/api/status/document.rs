@@ -120,7 +120,7 @@ impl Iterator for Document {
             if let Some(tenant) = self.tenant_after(last) {
                 let comma = if last.is_some() { "," } else { "" };
                 piece.extend_from_slice(format!("{comma}\"{tenant}\":").as_bytes());
-                append(&mut piece, &tell::tenant(&self.view, tenant, &self.now, |_, process| (process.sample, None)));
+                append(&mut piece, &tell::tenant(&self.view, tenant, &self.now, |_, process| process.sample));
                 self.written = Written::UpTo(tenant);
             } else {
                 piece.extend_from_slice(b"}}");

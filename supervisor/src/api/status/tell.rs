@@ -4,13 +4,15 @@ use std::time::SystemTime;
 
 use etl_shared::{
     TenantId,
-    api::{LastExit, QueueStatus, TenantStatus, WorkerState, WorkerStatus},
+    api::{LastExit, MessageCounts, QueueStatus, TenantStatus, WorkerState, WorkerStatus},
 };
 
-use super::Look;
 use crate::{
     clock::{BootTime, rfc3339},
-    runtime::{FleetView, WorkerView, view::ProcessView},
+    runtime::{
+        FleetView, WorkerView,
+        view::{ProcessView, Sample},
+    },
 };
 
 /// Both clocks at one moment, so that all times of an answer agree.
@@ -39,7 +41,7 @@ pub(super) fn tenant(
     view: &FleetView,
     tenant: TenantId,
     now: &Now,
-    look: impl Fn(&WorkerView, &ProcessView) -> Look,
+    look: impl Fn(&WorkerView, &ProcessView) -> Option<Sample>,
 ) -> TenantStatus {
     let workers: Vec<_> = view.workers_of(tenant).iter().map(|worker| self::worker(worker, now, &look)).collect();
     let mut names: Vec<&str> = workers.iter().map(|worker| worker.queue.as_str()).collect();
@@ -54,9 +56,9 @@ pub(super) fn tenant(
     }
 }
 
-fn worker(worker: &WorkerView, now: &Now, look: impl Fn(&WorkerView, &ProcessView) -> Look) -> WorkerStatus {
+fn worker(worker: &WorkerView, now: &Now, look: impl Fn(&WorkerView, &ProcessView) -> Option<Sample>) -> WorkerStatus {
     let process = worker.process.as_ref();
-    let (sample, messages) = process.map(|process| look(worker, process)).unwrap_or_default();
+    let sample = process.and_then(|process| look(worker, process));
     WorkerStatus {
         name: worker.name.clone(),
         queue: worker.name.queue().to_string(),
@@ -75,7 +77,13 @@ fn worker(worker: &WorkerView, now: &Now, look: impl Fn(&WorkerView, &ProcessVie
             at: now.date(exit.at),
             detail: exit.detail.clone(),
         }),
-        messages,
+        messages: sample.and_then(|sample| sample.messages).map(|messages| MessageCounts {
+            phase: messages.phase.as_str().to_owned(),
+            in_flight: messages.in_flight,
+            done: messages.done,
+            dead_lettered: messages.dead_lettered,
+            retried: messages.retried,
+        }),
     }
 }
 

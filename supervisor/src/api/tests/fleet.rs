@@ -27,7 +27,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
     let now = BootTime::now();
     let ids: Vec<_> = (1..=tenants).map(tenant).collect();
     let worker = |id: &TenantId| {
-        let sample = Sample { at: now, resident_memory_bytes: 3_400_000, cpu_seconds: 1.25 };
+        let sample = Sample { at: now, resident_memory_bytes: 3_400_000, cpu_seconds: 1.25, messages: None };
         let started_at = BootTime(now.0.saturating_sub(5_000_000));
         let pid = i32::try_from(id.get()).unwrap() + 1000;
         Arc::new(WorkerView {

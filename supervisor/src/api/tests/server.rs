@@ -73,7 +73,7 @@ impl Server {
             listen: Some(([127, 0, 0, 1], 0).into()),
             required_parts: vec!["keeper", "broker", "database"],
             started_at: SystemTime::now(),
-            sample: None,
+            look: None,
         };
         Self { serving: serve(context).unwrap(), directory, view, runtime }
     }

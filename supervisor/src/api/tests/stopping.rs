@@ -51,7 +51,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         listen: None,
         required_parts: Vec::new(),
         started_at: SystemTime::now(),
-        sample: None,
+        look: None,
     };
     let serving = serve(context).unwrap();
     assert_eq!(serving.address(), None);
@@ -77,7 +77,7 @@ async fn an_address_that_is_taken_is_named() {
         listen: taken,
         required_parts: Vec::new(),
         started_at: SystemTime::now(),
-        sample: None,
+        look: None,
     };
     let error = serve(context).unwrap_err();
     assert!(matches!(error, ServeError::Listen { .. }));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etl_shared::TenantId;
+use etl_shared::{TenantId, migrations};
 use miette::{IntoDiagnostic, Report};
 use tokio::time;
 use tokio_postgres::{Client, error::SqlState, types::Type};
@@ -89,7 +89,14 @@ async fn schema(client: &Client, migrated_at_start: bool) -> Finding {
     }
     let newest = format!("SELECT 'V' || version || ' ' || name FROM {HISTORY} ORDER BY version DESC LIMIT 1");
     match text(client, &newest).await {
-        Ok(newest) => Finding::ok("schema", format!("migrated up to {newest}")),
+        Ok(applied) => match migrations::newest() {
+            Some(newest) if newest != applied => Finding::warn(
+                "schema",
+                format!("migrated up to {applied}; this program brings {newest}"),
+                "run `etl-supervisor migrate`, or use the program that the database was migrated with",
+            ),
+            _ => Finding::ok("schema", format!("up to date ({applied})")),
+        },
         Err(report) => Finding::fail("schema", in_one_line(&report), "let the supervisor's role read it"),
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     keeper::{
         peer::{Peer, Said},
         process_table::Token,
-        protocol::{Report, Request, Scope, SpawnFailure, VERSION},
+        protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
         template::failed,
         tree,
     },
@@ -225,14 +225,15 @@ impl Server {
     fn refuse(&mut self, detail: String) {
         tracing::warn!(detail, "refused");
         if let Some(peer) = &mut self.peer {
-            peer.tell(&Report::Refused { detail });
+            peer.tell(&Report::Refused { detail: brief(detail) });
         }
     }
 
     /// Looks after the connection once everything has been said for now.
     pub(super) fn watch_peer(&mut self) {
         let Some(peer) = &mut self.peer else { return };
-        if peer.is_lost() {
+        if peer.is_stalled() {
+            tracing::warn!(brain = peer.pid.as_raw(), "the supervisor does not read: leaving it");
             return self.forget_peer();
         }
         let wants = peer.wants_room();
@@ -263,7 +264,7 @@ impl Server {
     pub(super) fn part(&mut self) {
         let Some(peer) = &mut self.peer else { return };
         let until = Instant::now() + LAST_WORDS;
-        while peer.wants_room() && !peer.is_lost() && Instant::now() < until {
+        while peer.wants_room() && Instant::now() < until {
             let timeout = PollTimeout::try_from(LAST_WORDS).unwrap_or(PollTimeout::ZERO);
             let mut room = [PollFd::new(peer.socket.as_fd(), PollFlags::POLLOUT)];
             if poll(&mut room, timeout).is_err() {
