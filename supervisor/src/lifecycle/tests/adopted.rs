@@ -100,6 +100,7 @@ fn an_exit_that_no_supervisor_saw_is_on_record_and_not_held_against_the_worker()
     assert_eq!(scene.last_verdict(&one()), Some(Verdict::Exit(70)));
     assert_eq!(scene.shown(&one()), WorkerState::Stopped);
     assert_eq!(orders(&scene.want(&one())), ["spawn transform-1-1"]);
+    assert_eq!(orders(&scene.comes_up_and_crashes(&one())), ["spawn transform-1-1"], "its first failure");
 }
 
 #[test]
