@@ -208,7 +208,7 @@ fn check_names_every_problem_and_a_broken_file_is_one() {
     says(&supervisor.run(&["check"]), 0, "ok    queues.transform.command  /bin/cat", "0 failed");
     fs::write(&config, format!("{text}[queues.transform]\ncommand = [\"/no/cat\"]\nworking_directory = \"/no\"\n"))
         .unwrap();
-    says(&supervisor.run(&["check"]), 1, "/no/cat cannot be executed", "2 failed");
+    says(&supervisor.run(&["check"]), 1, "execute /no/cat: No such file", "2 failed");
     fs::write(&config, "tenants = [1]\n[ap]\n").unwrap();
     says(&supervisor.run(&["check"]), 1, "unknown key ap", "1 failed");
     says(&supervisor.run(&["stop", "1"]), 1, "", "unknown key ap");
