@@ -26,6 +26,13 @@ BEGIN
 END
 $$;
 
-DROP TRIGGER IF EXISTS etl_tenants_changed ON tenants;
-CREATE TRIGGER etl_tenants_changed AFTER INSERT OR UPDATE OR DELETE ON tenants
-    FOR EACH STATEMENT EXECUTE FUNCTION etl_tenants_changed();
+-- On a table that belongs to somebody else this may not be allowed; the tenants are then read at intervals only.
+DO $$
+BEGIN
+    DROP TRIGGER IF EXISTS etl_tenants_changed ON tenants;
+    CREATE TRIGGER etl_tenants_changed AFTER INSERT OR UPDATE OR DELETE ON tenants
+        FOR EACH STATEMENT EXECUTE FUNCTION etl_tenants_changed();
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING 'no trigger on the table tenants: %', SQLERRM;
+END
+$$;

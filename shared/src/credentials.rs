@@ -47,6 +47,15 @@ pub enum CredentialsError {
         #[source]
         source: io::Error,
     },
+    /// The URL that the secret belongs to has no place for it.
+    #[error(
+        "the password in {} has no place in the URL: write the URL as amqp://USER@HOST:PORT/VHOST or postgres://USER@HOST:PORT/DATABASE",
+        path.display()
+    )]
+    NoPlace {
+        /// The file with the password.
+        path: PathBuf,
+    },
     /// The descriptor left by the supervisor does not hold what it should. The cause is not kept: it could quote a secret.
     #[error("the credentials handed over by the supervisor (${CREDENTIALS_FD}) cannot be read")]
     BadHandover,

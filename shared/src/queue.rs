@@ -1,7 +1,7 @@
 //! Names of queues.
 //!
 //! `{type}_queue_tenant_{id}` belongs to one tenant, `{type}_queue` is the global queue of an older deployment, and any
-//! other name is consumed as it is.
+//! other name is consumed as it is; but one that looks like a tenant's and is not is refused.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -27,7 +27,7 @@ pub struct InvalidQueueType(String);
 /// The text cannot name a queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a queue name: expected 1 to 255 bytes without control characters, such as transform_queue_tenant_7"
+    "{0:?} is not a queue name: expected 1 to 255 bytes without control characters, and of a tenant exactly TYPE_queue_tenant_ID, such as transform_queue_tenant_7"
 )]
 pub struct InvalidQueueName(String);
 
@@ -118,6 +118,10 @@ impl FromStr for QueueName {
         {
             return Ok(Self::Tenant { queue_type, tenant });
         }
+        // One that was meant for a tenant and is misspelt must not serve everybody.
+        if text.contains(TENANT_MARK) {
+            return Err(InvalidQueueName(text.to_owned()));
+        }
         if let Some(kind) = text.strip_suffix(GLOBAL_MARK)
             && let Ok(queue_type) = kind.parse()
         {
@@ -147,8 +151,6 @@ mod tests {
             ("transform_queue_tenant_7", Some(7)),
             ("jira_sync_2_queue_tenant_11", Some(11)),
             ("transform_queue", None),
-            ("transform_queue_tenant_07", None),
-            ("transform_queue_tenant_", None),
             ("anything else", None),
         ] {
             let name: QueueName = text.parse().unwrap();
@@ -157,6 +159,15 @@ mod tests {
         }
         assert!("".parse::<QueueName>().is_err());
         assert!("a\nb".parse::<QueueName>().is_err());
+    }
+
+    #[test]
+    fn a_misspelt_queue_of_a_tenant_serves_nobody() {
+        for wrong in
+            ["transform_queue_tenant_07", "transform_queue_tenant_", "Transform_queue_tenant_7", "a_queue_tenant_x"]
+        {
+            assert!(wrong.parse::<QueueName>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn directory_error(path: &Path) -> impl Fn(io::Error) -> KeeperError + '_ {
 }
 
 /// Every worker costs a descriptor here. The limits that were there before, for the workers; `None` where they have not changed.
-fn raise_open_files() -> Option<(u64, u64)> {
+pub(crate) fn raise_open_files() -> Option<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     if soft >= hard {
         return None;

@@ -3,7 +3,7 @@
 use lapin::{
     Connection, ErrorKind,
     options::QueueDeclareOptions,
-    protocol::{AMQPErrorKind, AMQPSoftError},
+    protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError},
     types::{AMQPValue, FieldTable},
 };
 
@@ -57,6 +57,11 @@ pub async fn ensure(connection: &Connection, queue: &str, kind: QueueKind) -> Re
     }
 }
 
+/// The broker has refused, and is not merely going away (320, connection forced).
+fn names_a_reason(refusal: &AMQPError) -> bool {
+    !matches!(refusal.kind(), AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED))
+}
+
 /// 404: there is no such queue.
 pub(super) fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error)
@@ -65,7 +70,8 @@ pub(super) fn is_not_found(error: &lapin::Error) -> bool {
 
 fn refused_or_broken(queue: &str, error: lapin::Error) -> EnsureError {
     match error.kind() {
-        ErrorKind::ProtocolError(refusal) if matches!(refusal.kind(), AMQPErrorKind::Soft(_)) => {
+        // Also an error of the whole connection, when it was the answer to this question.
+        ErrorKind::ProtocolError(refusal) if names_a_reason(refusal) => {
             EnsureError::Refused { queue: queue.to_owned(), reason: refusal.get_message().to_string() }
         }
         _ => EnsureError::Broker(error),

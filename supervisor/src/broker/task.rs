@@ -1,7 +1,7 @@
 //! The task that keeps a connection to the broker for as long as the supervisor runs.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub type WantedQueues = Arc<BTreeSet<String>>;
 
 /// How often depths are read.
 const DEPTH_EVERY: Duration = Duration::from_secs(10);
+/// How long the broker may take to answer about one queue.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// How soon a queue that the broker refused to create is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_secs(30);
 /// Delays between tries to connect.
@@ -40,6 +42,8 @@ pub struct BrokerTask {
     news: mpsc::UnboundedSender<News>,
     /// Known to exist.
     ready: HashSet<String>,
+    /// Could not be had, each with when it is tried again; remembered over connections.
+    refused: HashMap<String, Instant>,
     /// How deep they are is read next.
     depth_at: Instant,
     last_word: Option<(bool, String)>,
@@ -48,7 +52,15 @@ pub struct BrokerTask {
 impl BrokerTask {
     /// Not connected yet.
     pub fn new(settings: Broker, wanted: watch::Receiver<WantedQueues>, news: mpsc::UnboundedSender<News>) -> Self {
-        Self { settings, wanted, news, ready: HashSet::new(), depth_at: Instant::now(), last_word: None }
+        Self {
+            settings,
+            wanted,
+            news,
+            ready: HashSet::new(),
+            refused: HashMap::new(),
+            depth_at: Instant::now(),
+            last_word: None,
+        }
     }
 
     /// Until the supervisor ends.
@@ -58,9 +70,12 @@ impl BrokerTask {
             match self.connect().await {
                 Ok((connection, shown)) => {
                     self.say(true, format!("connected to {shown}"));
-                    delay = RECONNECT.0;
+                    let connected_at = Instant::now();
                     let Some(lost) = self.serve(&connection).await else { return };
                     self.say(false, format!("connection lost: {lost}"));
+                    if connected_at.elapsed() > RECONNECT.1 {
+                        delay = RECONNECT.0;
+                    }
                 }
                 Err(problem) => self.say(false, problem),
             }
@@ -86,23 +101,25 @@ impl BrokerTask {
     async fn serve(&mut self, connection: &Connection) -> Option<String> {
         // Whatever was known may have changed while nobody was connected.
         self.ready.clear();
-        let mut refused_again = Instant::now();
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
             self.ready.retain(|queue| wanted.contains(queue));
-            let missing: Vec<String> = wanted.iter().filter(|queue| !self.ready.contains(*queue)).cloned().collect();
-            if !missing.is_empty() {
-                if let Err(lost) = self.ensure_all(connection, &missing).await {
-                    return Some(lost);
-                }
-                refused_again = Instant::now() + REFUSED_AGAIN;
+            self.refused.retain(|queue, _| wanted.contains(queue));
+            if let Err(lost) = self.ensure_all(connection, &wanted).await {
+                return Some(lost);
             }
-            let all_ready = wanted.iter().all(|queue| self.ready.contains(queue));
+            let refused_again = self.refused.values().min().copied();
             tokio::select! {
-                changed = self.wanted.changed() => if changed.is_err() {
-                    return None;
-                },
-                () = time::sleep_until(refused_again), if !all_ready => {}
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        return None;
+                    }
+                    // A queue that went and came again between two looks is ready here and forgotten there.
+                    for queue in &self.ready {
+                        self.tell(News::QueueReady(queue.clone()));
+                    }
+                }
+                () = time::sleep_until(refused_again.unwrap_or_else(Instant::now)), if refused_again.is_some() => {}
                 () = time::sleep_until(self.depth_at) => {
                     self.depth_at = Instant::now() + DEPTH_EVERY;
                     if let Err(lost) = self.read_depths(connection, &wanted).await {
@@ -117,22 +134,37 @@ impl BrokerTask {
         }
     }
 
-    async fn ensure_all(&mut self, connection: &Connection, queues: &[String]) -> Result<(), String> {
-        for queue in queues {
+    /// Every queue that is not known to exist is looked for. One that cannot be had is left alone for a while, so that it keeps
+    /// nobody else waiting, even where it costs the connection.
+    async fn ensure_all(&mut self, connection: &Connection, wanted: &WantedQueues) -> Result<(), String> {
+        let now = Instant::now();
+        let missing = wanted.iter().filter(|queue| !self.ready.contains(*queue));
+        let missing: Vec<String> =
+            missing.filter(|queue| self.refused.get(*queue).is_none_or(|again| *again <= now)).cloned().collect();
+        for queue in &missing {
             let kind: QueueKind = self.settings.queue_kind;
-            match ensure(connection, queue, kind).await {
-                Ok(created) => {
+            let why = match time::timeout(ANSWER_WITHIN, ensure(connection, queue, kind)).await {
+                Ok(Ok(created)) => {
                     if created {
                         tracing::info!(queue, "queue created");
                     }
+                    self.refused.remove(queue);
                     self.ready.insert(queue.clone());
                     self.tell(News::QueueReady(queue.clone()));
+                    continue;
                 }
-                Err(error @ EnsureError::Refused { .. }) => {
-                    tracing::warn!(queue, %error, "queue not usable");
-                    self.tell(News::QueueMissing { queue: queue.clone(), why: error.to_string() });
-                }
-                Err(EnsureError::Broker(error)) => return Err(error.to_string()),
+                Ok(Err(EnsureError::Broker(error))) => return Err(error.to_string()),
+                Ok(Err(error @ EnsureError::Refused { .. })) => error.to_string(),
+                Err(_) => format!(
+                    "the broker did not answer within {} seconds about the queue {queue}",
+                    ANSWER_WITHIN.as_secs()
+                ),
+            };
+            tracing::warn!(queue, why, "queue not usable");
+            self.refused.insert(queue.clone(), Instant::now() + REFUSED_AGAIN);
+            self.tell(News::QueueMissing { queue: queue.clone(), why });
+            if !connection.status().connected() {
+                return Err("the broker closed the connection".to_owned());
             }
         }
         Ok(())

@@ -1,10 +1,12 @@
 //! Starts a keeper that outlives whoever started it.
 
 use std::{
-    env,
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -76,8 +78,8 @@ pub enum StartError {
 /// Starts our own program as a keeper in a session of its own, and waits until somebody listens at the keeper's socket: that
 /// one, or another one that was faster.
 pub async fn start_detached(config_path: &Path, runtime: &Runtime) -> Result<(), StartError> {
-    let program = env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
-    start_detached_from(&program, config_path, runtime).await
+    // Not by name: after an upgrade the name belongs to another program, or to none.
+    start_detached_from(Path::new("/proc/self/exe"), config_path, runtime).await
 }
 
 /// The same from a program that is not ours, for whoever embeds this library.
@@ -86,6 +88,7 @@ pub async fn start_detached_from(program: &Path, config_path: &Path, runtime: &R
     let output = open_log(&path).map_err(|source| StartError::Log { path: path.clone(), source })?;
     let before = output.metadata().map_or(0, |log| log.len());
     let mut command = Command::new(program);
+    command.arg0("etl-supervisor");
     // It changes its directory, and so may we have.
     let config_path = std::path::absolute(config_path).unwrap_or_else(|_| config_path.to_owned());
     command.arg("keeper").arg("--config").arg(config_path).current_dir("/").stdin(Stdio::null());

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     api,
     broker::BrokerTask,
+    keeper,
     settings::Settings,
     store::{StoreTask, TenantSource},
 };
@@ -75,6 +76,8 @@ pub enum BrainError {
 
 /// Runs the supervisor until somebody ends it.
 pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(), BrainError> {
+    // Every client and every credential that is handed over costs a descriptor.
+    let _ = keeper::raise_open_files();
     prepare(&settings.runtime.directory, 0o711)?;
     prepare(&settings.runtime.log_directory, 0o750)?;
     prepare(&settings.runtime.state_directory, 0o750)?;
@@ -174,7 +177,7 @@ impl Outside {
 }
 
 fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
-    let mut required_parts = vec!["keeper", "tenants"];
+    let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
     api::ApiContext {
@@ -196,7 +199,7 @@ fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {
 }
 
 /// What every worker is handed, where both broker and database are configured.
-fn handover(settings: &Settings) -> Result<Option<SecretString>, CredentialsError> {
+pub(super) fn handover(settings: &Settings) -> Result<Option<SecretString>, CredentialsError> {
     match (&settings.broker, &settings.database) {
         (Some(broker), Some(database)) => {
             let credentials = Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? };

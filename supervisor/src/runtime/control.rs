@@ -32,7 +32,7 @@ use crate::{
         self,
         protocol::{ExitStatus, Report, Request, Scope, SpawnFailure},
     },
-    lifecycle::{Effect, Event, Exit, Fleet, Found, SpawnTrouble, StopSignal},
+    lifecycle::{Effect, Event, Exit, Fleet, Found, SpawnTrouble, StopSignal, Why},
     settings::Settings,
 };
 
@@ -44,6 +44,8 @@ mod tenants;
 
 /// A view is published at most this long after a change, so that a thousand changes at once are few publications.
 const PUBLISH_WITHIN: Duration = Duration::from_millis(5);
+/// How long the keeper may take to end once it has no process left.
+const KEEPER_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// How often the loop turns even when nothing happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,7 @@ pub(super) struct Control {
     refused: Option<BTreeSet<TenantId>>,
     ready_queues: HashSet<String>,
     going: Going,
+    keeper_told_to_end: bool,
     publish_at: Option<Instant>,
     housekeeping_at: Instant,
     sample_cursor: Option<WorkerName>,
@@ -118,6 +121,7 @@ impl Control {
             refused: None,
             ready_queues: HashSet::new(),
             going: Going::On,
+            keeper_told_to_end: false,
             publish_at: None,
             housekeeping_at: Instant::now(),
             sample_cursor: None,
@@ -145,6 +149,11 @@ impl Control {
         }
         self.parts.board.publish();
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        if self.keeper_told_to_end {
+            // What was said to it goes out while it is listened to; it hangs up as its last act.
+            let gone = async { while !matches!(self.link.next().await, FromKeeper::Lost(_)) {} };
+            let _ = time::timeout(KEEPER_ENDS_WITHIN, gone).await;
+        }
     }
 
     /// When the loop has something to do although nothing happens.
@@ -257,7 +266,10 @@ impl Control {
             Report::Hello { .. } => {}
             Report::Process { worker, incarnation, pid, started_at, ready } => {
                 tracing::info!(worker = %worker, incarnation, pid, "adopted");
-                self.happened(Event::Found(worker, Found { incarnation, pid, started_at, ready }));
+                self.happened(Event::Found(worker.clone(), Found { incarnation, pid, started_at, ready }));
+                if self.going == Going::Down {
+                    self.happened(Event::Unwant { worker, why: Why::Shutdown });
+                }
             }
             Report::Listed => {
                 self.happened(Event::KeeperUp);

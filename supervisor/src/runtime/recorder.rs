@@ -141,11 +141,12 @@ impl Recorder {
     }
 
     fn control(&mut self, selection: Selection, action: Action, answer: Answer<usize>) {
-        if let Selection::Tenant(tenant) = selection
-            && !self.view.load().tenants.contains_key(&tenant)
-        {
-            let _ = answer.send(Err(ControlError::UnknownTenant(tenant)));
-            return;
+        if let Selection::Tenant(tenant) = selection {
+            let view = self.view.load();
+            if !view.tenants.contains_key(&tenant) && view.workers_of(tenant).is_empty() {
+                let _ = answer.send(Err(ControlError::UnknownTenant(tenant)));
+                return;
+            }
         }
         let mut state = self.state.clone();
         // A restart of everybody leaves alone what was stopped on purpose; one of a tenant means that tenant.
@@ -172,8 +173,12 @@ impl Recorder {
         if self.state.tenants == tenants {
             return;
         }
-        self.state.tenants = tenants;
-        if let Err(error) = self.state.write(&self.directory) {
+        let state = StateFile { tenants, ..self.state.clone() };
+        let written = state.write(&self.directory);
+        if written.is_ok() {
+            self.state = state;
+        }
+        if let Err(error) = written {
             tracing::warn!(%error, "the list of tenants was not recorded; a start without database will use an older one");
         }
     }

@@ -76,8 +76,42 @@ fn same_option(one: Option<&SecretString>, other: Option<&SecretString>) -> bool
 fn with_password(url: &SecretString, file: Option<&Path>) -> Result<SecretString, CredentialsError> {
     let Some(file) = file else { return Ok(url.clone()) };
     let password = read_secret_file(file)?;
-    // A file of the wrong form is found by `validate`; here the text is taken as it is.
-    let Ok(mut parsed) = url::Url::parse(url.expose_secret()) else { return Ok(url.clone()) };
-    let _ = parsed.set_password(Some(password.expose_secret()));
+    let no_place = || CredentialsError::NoPlace { path: file.to_owned() };
+    let mut parsed = url::Url::parse(url.expose_secret()).map_err(|_| no_place())?;
+    // The rest is escaped by the library; a per cent sign it takes for the beginning of an escape.
+    let escaped = password.expose_secret().replace('%', "%25");
+    parsed.set_password(Some(&escaped)).map_err(|()| no_place())?;
     Ok(parsed.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn with(url: &str, password: &str) -> Result<String, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), password).unwrap();
+        let url = with_password(&url.to_owned().into(), Some(file.path()));
+        url.map(|url| url.expose_secret().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn any_password_arrives_as_it_stands_in_the_file() {
+        for password in ["simple", "ab%41c", "a:b/c@d?e#f", "per cent % and blank", "ü€"] {
+            let url: SecretString = with("postgres://etl@db:5432/etl", password).unwrap().into();
+            let config: tokio_postgres::Config = url.expose_secret().parse().unwrap();
+            assert_eq!(config.get_password(), Some(password.as_bytes()));
+            let url: SecretString = with("amqp://etl@broker:5672/%2f", password).unwrap().into();
+            assert_eq!(etl_shared::amqp::parse_url(&url).unwrap().authority.userinfo.password, password);
+        }
+    }
+
+    #[test]
+    fn a_password_that_has_no_place_in_the_url_is_an_error() {
+        for url in ["host=db user=etl", "postgres:///etl?host=/run/postgresql"] {
+            assert!(with(url, "secret").unwrap_err().contains("postgres://USER@HOST"), "{url}");
+        }
+    }
 }

@@ -36,6 +36,8 @@ pub async fn connect(
     application_name: &str,
 ) -> Result<(Client, mpsc::UnboundedReceiver<()>, String), ConnectError> {
     let mut config: Config = url.expose_secret().parse().map_err(|_| ConnectError::BadUrl)?;
+    // A server that has vanished without a word is noticed within a minute.
+    config.tcp_user_timeout(Duration::from_secs(30)).keepalives_idle(Duration::from_secs(30));
     config.application_name(application_name);
     let shown = shown(&config);
     let (client, mut connection) = match time::timeout(Duration::from_secs(15), config.connect(NoTls)).await {

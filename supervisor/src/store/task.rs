@@ -14,6 +14,8 @@ use crate::{runtime::News, settings::Database};
 
 /// Delays between tries to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How long the database may take to answer one question.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Where the trigger on `tenants` notifies.
 const CHANNEL: &str = "etl_tenants";
 
@@ -35,6 +37,8 @@ pub struct StoreTask {
     reload: watch::Receiver<u64>,
     news: mpsc::UnboundedSender<News>,
     migrated: bool,
+    /// Rows of the last reading that name no possible tenant.
+    unusable: usize,
     last_word: Option<(bool, String)>,
 }
 
@@ -46,7 +50,7 @@ impl StoreTask {
         reload: watch::Receiver<u64>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
-        Self { settings, source, reload, news, migrated: false, last_word: None }
+        Self { settings, source, reload, news, migrated: false, unusable: 0, last_word: None }
     }
 
     /// Until the supervisor ends.
@@ -67,16 +71,19 @@ impl StoreTask {
         let url = self.settings.own_url().map_err(|error| error.to_string())?;
         let (mut client, mut notified, shown) = connect(&url, "etl-supervisor").await.map_err(|error| chain(&error))?;
         if self.settings.migrate && !self.migrated {
+            // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
+            self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
             let report = migrations::apply(&mut client).await.map_err(|error| chain(&error))?;
             for migration in report.applied_migrations() {
                 tracing::info!(%migration, "schema migrated");
             }
             self.migrated = true;
         }
-        client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(|error| chain(&error))?;
-        *delay = RECONNECT.0;
+        let listen = format!("LISTEN {CHANNEL}");
+        answered(client.batch_execute(&listen), &shown).await?.map_err(|error| chain(&error))?;
         loop {
-            self.read_tenants(&client, &shown).await?;
+            answered(self.read_tenants(&client, &shown), &shown).await??;
+            *delay = RECONNECT.0;
             tokio::select! {
                 notification = notified.recv() => match notification {
                     // Many changes at once are one reading.
@@ -100,11 +107,9 @@ impl StoreTask {
         }
         match client.query(&self.settings.tenants_query, &[]).await {
             Ok(rows) => {
-                let tenants = rows
-                    .iter()
-                    .map(tenant_of)
-                    .collect::<Result<BTreeSet<_>, _>>()
-                    .map_err(|problem| format!("database.tenants_query: {problem}"))?;
+                let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>();
+                let ids = ids.map_err(|problem| format!("database.tenants_query: {problem}"))?;
+                let tenants = self.usable(&ids);
                 self.say(true, format!("connected to {shown}"));
                 let _ = self.news.send(News::Tenants(tenants));
                 Ok(())
@@ -121,6 +126,17 @@ impl StoreTask {
         }
     }
 
+    /// One row that names no possible tenant must not keep all the others from their workers.
+    fn usable(&mut self, ids: &[Option<i64>]) -> BTreeSet<TenantId> {
+        let tenants: BTreeSet<_> = ids.iter().flatten().filter_map(|id| TenantId::try_from(*id).ok()).collect();
+        let unusable = ids.iter().filter(|id| id.is_none_or(|id| TenantId::try_from(id).is_err())).count();
+        if unusable != self.unusable {
+            tracing::warn!(rows = unusable, "database.tenants_query returned rows whose id is null or not positive");
+            self.unusable = unusable;
+        }
+        tenants
+    }
+
     fn say(&mut self, ok: bool, detail: String) {
         let word = (ok, detail);
         if self.last_word.as_ref() != Some(&word) {
@@ -135,18 +151,23 @@ impl StoreTask {
     }
 }
 
-/// The first column as a tenant id, whichever integer type it has.
-fn tenant_of(row: &tokio_postgres::Row) -> Result<TenantId, String> {
+/// The first column, whichever integer type it has.
+fn id_of(row: &tokio_postgres::Row) -> Result<Option<i64>, String> {
     let column = row.columns().first().ok_or("it returns no column")?;
     let id = if *column.type_() == Type::INT8 {
-        row.try_get::<_, i64>(0)
+        row.try_get::<_, Option<i64>>(0)
     } else if *column.type_() == Type::INT4 {
-        row.try_get::<_, i32>(0).map(i64::from)
+        row.try_get::<_, Option<i32>>(0).map(|id| id.map(i64::from))
     } else {
         return Err(format!("its first column is {}, expected bigint or integer", column.type_()));
     };
-    let id = id.map_err(|_| "its first column holds null".to_owned())?;
-    TenantId::try_from(id).map_err(|error| error.to_string())
+    id.map_err(|error| error.to_string())
+}
+
+/// A database that neither answers nor hangs up must not look as if nothing were wrong.
+async fn answered<T>(question: impl Future<Output = T>, shown: &str) -> Result<T, String> {
+    let answer = time::timeout(ANSWER_WITHIN, question).await;
+    answer.map_err(|_| format!("{shown} has not answered for {} seconds", ANSWER_WITHIN.as_secs()))
 }
 
 /// An error with its causes in one line.

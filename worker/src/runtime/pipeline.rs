@@ -150,8 +150,12 @@ impl Pipeline<'_> {
         match fate {
             Fate::Ack(done) => {
                 tracing::debug!(raw_data_id = job.mark.raw_data_id, outcome = done.as_str(), "message done");
+                // A dry run leaves the message, so nothing is done.
+                if self.dry_run {
+                    return Next::Leave;
+                }
                 self.flight.borrow_mut().count_done();
-                if self.dry_run { Next::Leave } else { Next::Settle }
+                Next::Settle
             }
             Fate::DeadLetter(letter) => {
                 let attempts = job.tries.with_the_present();

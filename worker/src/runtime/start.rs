@@ -119,7 +119,7 @@ async fn connect(broker: &BrokerSettings, store: &Store, patience: Duration) -> 
         });
         answered.await.map_err(|_| Failure::DatabaseAway)
     };
-    // The database first: without it no message must be taken.
-    let ((), session) = futures_util::future::try_join(reach, consume).await?;
-    Ok(session)
+    // The database first: without it no message must be taken, because the broker may count its return against it.
+    reach.await?;
+    consume.await
 }

@@ -110,9 +110,12 @@ impl Store {
             let session =
                 Session { client, statements: HashMap::new(), task: task.abort_handle(), used: Instant::now() };
             let (lock, statement) = (lock_timeout.as_millis(), statement_timeout.as_millis());
-            // A message is acknowledged once its commit is durable, so a server that answers before that is told to wait.
+            // A message is acknowledged once its commit is durable, so a server that answers before that is told to wait. And
+            // should this process vanish in the middle of a transaction, its locks must not stay for hours.
             let set = format!(
                 "SET lock_timeout = {lock}; SET statement_timeout = {statement}; SET client_min_messages = warning;
+                 SET idle_in_transaction_session_timeout = {statement};
+                 SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;
                  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
             );
             session.client.batch_execute(&set).await?;

@@ -90,12 +90,13 @@ fn trouble_of_code(code: &str) -> Trouble {
     match code {
         // Shutting down, starting up, recovering, out of connections or memory or disk, or only a standby for now.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25006" => Trouble::Unavailable,
-        "42P01" | "42703" | "42501" | "3D000" | "3F000" | "57P04" => Trouble::Schema,
+        "3D000" | "3F000" | "57P04" => Trouble::Schema,
         "55P03" | "57014" | "23505" => Trouble::Conflict,
         "23503" => Trouble::DanglingReference,
         _ => match &code[..code.len().min(2)] {
             "08" | "53" => Trouble::Unavailable,
-            "28" => Trouble::Schema,
+            // Class 42 never depends on the values of one message: a table, column, key or right is missing or another.
+            "28" | "42" => Trouble::Schema,
             "40" => Trouble::Conflict,
             "22" | "23" => Trouble::Rejected,
             _ => Trouble::Unexpected,
@@ -136,11 +137,11 @@ mod tests {
     fn every_sqlstate_of_the_contract_means_what_the_contract_says() {
         for (codes, trouble) in [
             ("08000 08003 08006 57P01 57P02 57P03 53000 53100 53200 53300", Trouble::Unavailable),
-            ("42P01 42703 42501 28000 28P01 3D000", Trouble::Schema),
+            ("42P01 42703 42501 42601 42804 42P10 28000 28P01 3D000", Trouble::Schema),
             ("40P01 40001 55P03 57014 23505", Trouble::Conflict),
             ("23503", Trouble::DanglingReference),
             ("22001 22021 22P02 23502 23514", Trouble::Rejected),
-            ("XX000 42601 0A000 P0001", Trouble::Unexpected),
+            ("XX000 0A000 P0001", Trouble::Unexpected),
         ] {
             for code in codes.split(' ') {
                 assert_eq!(trouble_of_code(code), trouble, "{code}");

@@ -23,7 +23,6 @@ use crate::{
         peer::{Peer, Said},
         process_table::Token,
         protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
-        template::failed,
         tree,
     },
     settings::Settings,
@@ -150,7 +149,8 @@ impl Server {
 
     fn spawn(&mut self, worker: WorkerName, incarnation: u64, credentials: Option<&OwnedFd>) {
         let outcome = if self.stopping.is_some() {
-            Err(failed("start a process: the keeper is stopping".to_owned(), Errno::ESHUTDOWN))
+            // No fault of the worker's, so nothing that is held against it: it is tried again, by then with the next keeper.
+            Err(SpawnFailure::LeaseHeld { holder: "a keeper that is stopping".to_owned() })
         } else if let Some((_, process)) = self.table.of_worker(&worker) {
             let holder = format!("process {} of incarnation {}", process.pid, process.incarnation);
             Err(SpawnFailure::LeaseHeld { holder })

@@ -8,6 +8,7 @@ use super::{Control, tenants::timing};
 use crate::{
     keeper::protocol::Request,
     lifecycle::{Event, RestartPolicy, StopCause},
+    runtime::brain::handover,
     settings::Settings,
 };
 
@@ -21,7 +22,11 @@ impl Control {
             }
         };
         let old = std::mem::replace(&mut self.parts.settings, new);
-        self.warn_of_what_needs_a_restart(&old);
+        self.keep_what_needs_a_restart(&old);
+        match handover(&self.parts.settings) {
+            Ok(handover) => self.parts.handover = handover,
+            Err(error) => tracing::error!(%error, "the workers' credentials were not read again; the old ones stay"),
+        }
         self.fleet.set_policy(policy(&self.parts.settings));
         // Before anything is replaced, or it would come back in the old way.
         self.link.send(&Request::Reload, None);
@@ -60,8 +65,9 @@ impl Control {
         }
     }
 
-    fn warn_of_what_needs_a_restart(&self, old: &Settings) {
-        let new = &self.parts.settings;
+    /// Half of a change would be worse than none: the parts that were started with these sections keep them.
+    fn keep_what_needs_a_restart(&mut self, old: &Settings) {
+        let new = &mut self.parts.settings;
         for (section, same) in [
             ("runtime", old.runtime == new.runtime),
             ("broker", old.broker == new.broker),
@@ -72,6 +78,13 @@ impl Control {
             if !same {
                 tracing::warn!(section, "a change of this section takes effect when the supervisor is started again");
             }
+        }
+        new.runtime = old.runtime.clone();
+        new.broker.clone_from(&old.broker);
+        new.database.clone_from(&old.database);
+        new.api = old.api.clone();
+        if new.tenants.is_some() != old.tenants.is_some() {
+            new.tenants.clone_from(&old.tenants);
         }
     }
 }

@@ -61,6 +61,7 @@ impl Control {
         if !busy {
             if !self.parts.external_keeper {
                 self.link.send(&Request::Shutdown, None);
+                self.keeper_told_to_end = true;
             }
             self.going = Going::Out;
         }

@@ -20,9 +20,8 @@ use crate::{
 impl Control {
     /// The tenant query returned something.
     pub(super) fn tenants_read(&mut self, tenants: BTreeSet<TenantId>) {
-        // Before anything was believed in this life, what was believed in the last one is the measure.
-        let known = self.tenants.as_ref().unwrap_or(&self.parts.last_tenants);
-        if !is_believable(known, &tenants) {
+        let known = self.tenants.clone().unwrap_or_else(|| self.tenants_of_the_last_life());
+        if !is_believable(&known, &tenants) {
             if self.refused.as_ref() != Some(&tenants) {
                 tracing::warn!(
                     known = known.len(),
@@ -43,6 +42,12 @@ impl Control {
         if changed || self.refused.is_some() || self.tenants_source != "database" {
             self.accept_tenants(tenants, "database");
         }
+    }
+
+    /// Before anything was believed in this life, the measure is what was believed in the last one and what still runs of it.
+    fn tenants_of_the_last_life(&self) -> BTreeSet<TenantId> {
+        let running = self.fleet.slots().filter(|(_, slot)| slot.state().process().is_some());
+        running.map(|(worker, _)| worker.tenant).chain(self.parts.last_tenants.iter().copied()).collect()
     }
 
     /// Nobody can say which tenants there are: those of the last life go on.
