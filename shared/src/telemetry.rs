@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use tracing_subscriber::{EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing_subscriber::{Registry, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt};
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,13 +22,14 @@ pub enum LogFormat {
 /// Changes the level while the program runs.
 #[derive(Clone, Debug)]
 pub struct LogLevel {
-    handle: reload::Handle<EnvFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
 }
 
 impl LogLevel {
     /// Debug lines on, or back to what the program was started with.
     pub fn set_debug(&self, on: bool) {
-        let filter = if on { EnvFilter::new("debug,lapin=info") } else { filter_from_environment() };
+        let filter =
+            if on { "debug,lapin=info".parse::<Targets>().unwrap_or_default() } else { filter_from_environment() };
         if let Err(error) = self.handle.reload(filter) {
             tracing::warn!(%error, "log level not changed");
         }
@@ -56,10 +57,10 @@ pub fn start(format: LogFormat) -> LogLevel {
     LogLevel { handle }
 }
 
-fn filter_from_environment() -> EnvFilter {
+fn filter_from_environment() -> Targets {
     env::var("ETL_LOG")
         .ok()
-        .and_then(|directives| EnvFilter::try_new(directives).ok())
+        .and_then(|directives| directives.parse::<Targets>().ok())
         // lapin reports every lost connection as an error of its own, although whoever uses the connection is told as well.
-        .unwrap_or_else(|| EnvFilter::new("info,lapin=off"))
+        .unwrap_or_else(|| "info,lapin=off".parse::<Targets>().unwrap_or_default())
 }

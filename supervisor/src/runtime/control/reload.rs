@@ -42,7 +42,9 @@ impl Control {
         tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
         self.retime();
         for worker in workers {
-            self.happened(Event::Replace { worker, cause: StopCause::Changed });
+            self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Changed });
+            // What it was given up for may be what has just been corrected.
+            self.happened(Event::Revive { worker });
         }
         if let Some(listed) = self.parts.settings.tenants.clone() {
             self.accept_tenants(listed.0, "configuration");
