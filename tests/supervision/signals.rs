@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use etl_shared::api::WorkerState;
 use nix::sys::signal::Signal;
 use system_tests::{SOON, Setup, Supervisor, eventually, fleet, processes, scripted::Do, waiting::holds_for};
 
@@ -102,6 +103,28 @@ async fn hup_with_a_changed_command_restarts_that_kind_only() {
         .await;
     assert!(!processes::alive(other));
     assert_eq!(fleet::pids(&status, &[1]), [scripted]);
+}
+
+#[tokio::test]
+async fn hup_with_a_corrected_command_takes_its_workers_out_of_fatal() {
+    let setup = Setup::scripted("[1]").set("queues.transform", "ready", "\"exec\"").set("restart", "max_restarts", "1");
+    let supervisor = Supervisor::start(&setup.clone().set("queues.transform", "command", "[\"/bin/false\"]")).await;
+    supervisor.until("it is given up", |status| fleet::state(status, 1) == Some(WorkerState::Fatal)).await;
+    supervisor.configure(&setup.set("queues.transform", "command", "[\"/bin/sleep\", \"3600\"]"));
+    supervisor.signal(Signal::SIGHUP);
+    supervisor.until_running(&[1]).await;
+}
+
+#[tokio::test]
+async fn a_stop_of_many_workers_takes_the_keeper_along() {
+    let setup = Setup::scripted("\"1..150\"").set("queues.transform", "ready", "\"exec\"");
+    let setup = setup.set("queues.transform", "command", "[\"/bin/sleep\", \"3600\"]");
+    let mut supervisor = Supervisor::start(&setup).await;
+    let everybody: Vec<i64> = (1..=150).collect();
+    supervisor.until_running(&everybody).await;
+    supervisor.signal(Signal::SIGTERM);
+    supervisor.ended().await;
+    nobody_is_left(&supervisor).await;
 }
 
 #[tokio::test]
