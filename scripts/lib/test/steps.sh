@@ -73,7 +73,7 @@ step_unit() {
     if have_nextest; then
         nextest 'not package(system-tests) and not test(simulation)'
     else
-        cargo test --locked --workspace --exclude system-tests --lib --bins --no-fail-fast -- --skip simulation
+        cargo test --locked --workspace --exclude system-tests --tests --no-fail-fast -- --skip simulation
     fi
 }
 
@@ -127,7 +127,7 @@ step_system() {
     if have_nextest; then
         nextest 'package(system-tests)' || code=$?
     else
-        cargo test --locked -p system-tests --no-fail-fast || code=$?
+        cargo test --locked -p system-tests --tests --no-fail-fast || code=$?
     fi
     nothing_left_over || code=1
     return "$code"
