@@ -228,7 +228,7 @@ impl Default for Restart {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sample_every: Duration::from_secs(30) }
+        Self { sample_every: Duration::from_mins(1) }
     }
 }
 

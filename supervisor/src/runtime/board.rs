@@ -1,6 +1,6 @@
 //! Keeps the published view in step with the fleet.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use arc_swap::ArcSwap;
 use etl_shared::{
@@ -23,8 +23,6 @@ pub(super) struct ToSample {
     pub(super) incarnation: u64,
     /// Its pid.
     pub(super) pid: i32,
-    /// Nobody has looked at it yet.
-    pub(super) unseen: bool,
 }
 
 type Key = (TenantId, QueueType, u16);
@@ -124,15 +122,24 @@ impl Board {
         }
     }
 
-    /// Every worker that has a process.
-    pub(super) fn processes(&self) -> Vec<ToSample> {
-        let with_process = self.workers.values().filter_map(|worker| Some((worker, worker.process?)));
-        with_process
-            .map(|(worker, process)| ToSample {
-                name: worker.name.clone(),
-                incarnation: worker.incarnation,
-                pid: process.pid,
-                unseen: process.sample.is_none(),
+    /// How many workers have a process.
+    pub(super) fn processes(&self) -> usize {
+        self.workers.values().filter(|worker| worker.process.is_some()).count()
+    }
+
+    /// The next processes to look at: `due` of them behind the one that was looked at last, going round, and at most `unseen`
+    /// that nobody has looked at yet.
+    pub(super) fn to_sample(&self, last: Option<&WorkerName>, due: usize, unseen: usize) -> Vec<ToSample> {
+        let from = last.map_or(Bound::Unbounded, |last| Bound::Excluded(key(last)));
+        let behind = self.workers.range((from, Bound::Unbounded));
+        let before = last.into_iter().flat_map(|last| self.workers.range(..=key(last)));
+        let round = behind.chain(before).map(|(_, worker)| worker).filter(|worker| worker.process.is_some()).take(due);
+        let new = self.workers.values().filter(|worker| worker.process.is_some_and(|process| process.sample.is_none()));
+        let chosen = new.take(unseen).chain(round);
+        chosen
+            .filter_map(|worker| {
+                let (name, incarnation) = (worker.name.clone(), worker.incarnation);
+                Some(ToSample { name, incarnation, pid: worker.process?.pid })
             })
             .collect()
     }
