@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
 use crate::job::Trouble;
 
@@ -31,19 +31,22 @@ pub enum StoreError {
         after: Duration,
     },
     /// Fewer raw rows were marked than were locked.
-    #[error("marking the raw rows as completed: only {marked} of {expected} rows could be marked")]
-    NotMarked {
-        /// How many were.
-        marked: u64,
-        /// How many should have been.
-        expected: u64,
-    },
+    #[error("marking the raw rows as completed: not every row could be marked; nothing was stored")]
+    NotMarked(#[source] tokio_postgres::Error),
 }
 
 impl StoreError {
     pub(super) fn new(doing: &'static str, source: tokio_postgres::Error) -> Self {
         let trouble = trouble_of(&source);
         Self::Failed { doing, what: describe(&source), trouble, source }
+    }
+
+    /// A failure to mark the raw rows of a batch as completed.
+    pub(super) fn marking(source: tokio_postgres::Error) -> Self {
+        match source.code() {
+            Some(&SqlState::CARDINALITY_VIOLATION) => Self::NotMarked(source),
+            _ => Self::new("marking raw rows as completed", source),
+        }
     }
 
     /// A failure to connect: whatever PostgreSQL refuses there is no message's fault.
@@ -60,7 +63,7 @@ impl StoreError {
         match self {
             Self::Failed { trouble, .. } => *trouble,
             Self::TimedOut { .. } => Trouble::Unavailable,
-            Self::NotMarked { .. } => Trouble::Unexpected,
+            Self::NotMarked(_) => Trouble::Unexpected,
         }
     }
 }
