@@ -31,7 +31,8 @@ WITH marked AS (
     WHERE t.id = n.id AND t.tenant_id = n.tenant_id AND t.integration_id = n.integration_id
     RETURNING 1
 )
-SELECT (SELECT 1 FROM generate_series(1, CASE WHEN count(*) = $6::bigint THEN 1 ELSE 2 END)) FROM marked";
+SELECT (SELECT 1 FROM generate_series(1, CASE WHEN all_of_them.count = $6::bigint THEN 1 ELSE 2 END))
+FROM (SELECT count(*) FROM marked) all_of_them";
 
 /// Marks one raw row as given up. What is completed stays completed: a wrong message does not undo the work of a right one.
 pub(super) const FAIL: &str = "

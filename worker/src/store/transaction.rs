@@ -83,10 +83,10 @@ impl Store {
         let mapped_scopes = scopes(mapped.iter());
         let client = session.client();
         let mapping = async {
-            match mapped.is_empty() {
-                true => Ok(Vec::new()),
-                false => client.query(&statements[1], &[&*mapped_scopes[0], &*mapped_scopes[1]]).await,
+            if mapped.is_empty() {
+                return Ok(Vec::new());
             }
+            client.query(&statements[1], &[&*mapped_scopes[0], &*mapped_scopes[1]]).await
         };
         let (begun, locked, mapping) = future::join3(
             client.batch_execute("BEGIN"),
