@@ -8,6 +8,7 @@ pub mod context;
 pub mod delivery;
 pub mod fate;
 pub mod inspection;
+pub mod pace;
 pub mod reading;
 pub mod references;
 pub mod registry;

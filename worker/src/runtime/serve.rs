@@ -1,6 +1,6 @@
 //! One channel's time: gather messages, work, acknowledge, again.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use etl_shared::flight::Phase;
 use sd_notify::NotifyState;
@@ -10,6 +10,7 @@ use super::{
     Failure,
     flight::notify,
     intent::Leave,
+    outage::Outage,
     pipeline::{Ending, Next, Pipeline},
     worker::{Worker, heed},
 };
@@ -54,9 +55,11 @@ impl Worker {
                 }
             };
             self.flight.borrow_mut().in_flight(u32::try_from(session.open_deliveries()).unwrap_or(u32::MAX));
+            let (messages, began) = (jobs.len(), Instant::now());
             let Some((results, ending)) = self.work(jobs).await else {
                 return Ok(End::Left);
             };
+            self.pace.served(messages, began.elapsed());
             // In reverse, because what is put in front comes out first.
             for (job, next) in results.into_iter().rev() {
                 match next {
@@ -75,7 +78,27 @@ impl Worker {
             if let Err(error) = acknowledged {
                 return Ok(End::Lost(error));
             }
+            self.broker_outage = Outage::default();
+            if !self.is_leaving()
+                && let Err(error) = self.keep_pace(session).await
+            {
+                return Ok(End::Lost(error));
+            }
         }
+    }
+
+    /// More is delivered ahead at once, less only when nothing is open: until then it would make no difference.
+    async fn keep_pace(&mut self, session: &mut Session) -> Result<(), BrokerError> {
+        let (now, wanted) = (session.prefetch(), self.pace.prefetch());
+        if wanted > now || (wanted < now && session.open_deliveries() == 0) {
+            let arrived = session.set_prefetch(wanted).await?;
+            self.broker.prefetch = wanted;
+            tracing::debug!(prefetch = wanted, batch = self.pace.batch(), "pace changed");
+            for job in arrived {
+                self.held.arrived(job);
+            }
+        }
+        Ok(())
     }
 
     fn conclude(&mut self, ending: Ending) -> Result<(), Failure> {
@@ -108,6 +131,7 @@ impl Worker {
     /// Runs a batch, minding the signals; `None` when the worker is to leave at once.
     async fn work(&mut self, jobs: Vec<Job>) -> Option<(Vec<(Job, Next)>, Ending)> {
         let Self { store, flight, signals, intent, log, queue, settings, .. } = self;
+        let told = Cell::new(intent.is_leaving());
         let mut pipeline = Pipeline {
             store,
             flight,
@@ -115,6 +139,7 @@ impl Worker {
             attempts: settings.attempts,
             patience: settings.lock_timeout + 2 * settings.statement_timeout,
             dry_run: settings.manual.dry_run,
+            leaving: &told,
         };
         let mut work = std::pin::pin!(pipeline.run(jobs));
         loop {
@@ -122,6 +147,7 @@ impl Worker {
                 biased;
                 signal = signals.next() => {
                     heed(intent, log, signal);
+                    told.set(intent.is_leaving());
                     if intent.leave == Leave::AtOnce {
                         return None;
                     }
@@ -199,7 +225,7 @@ impl Worker {
     fn arrived(&mut self, session: &mut Session) -> Result<Vec<Job>, BrokerError> {
         let settled = self.flight.borrow().settled() + self.shown;
         let left = self.settings.manual.max_messages.map_or(u64::MAX, |most| most - settled);
-        let most = usize::from(self.settings.batch).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let most = usize::from(self.pace.batch()).min(usize::try_from(left).unwrap_or(usize::MAX));
         let now = Instant::now();
         let mut batch: Vec<Job> = Vec::new();
         while batch.len() < most {
