@@ -23,12 +23,11 @@ async fn submitted(platform: &Platform) -> Vec<i64> {
 
 /// Every row that is written to these tables takes so many seconds.
 async fn slow_down(platform: &Platform, seconds: f64, tables: &[&str]) {
-    let mut script = format!(
+    let function = format!(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END';"
     );
-    for table in tables {
-        script += &format!("CREATE TRIGGER slow BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION slow();");
-    }
+    let trigger = |table| format!("CREATE TRIGGER slow BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION slow();");
+    let script = function + &tables.iter().map(trigger).collect::<Vec<_>>().concat();
     platform.database.client().batch_execute(&script).await.expect("triggers can be made");
 }
 

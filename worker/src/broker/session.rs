@@ -76,25 +76,13 @@ impl Session {
         self.settings.prefetch
     }
 
-    /// Changes how many messages are delivered ahead. The broker takes that into account for new consumers only, so this one is
-    /// replaced; what had been delivered to it comes back, because it stands before everything that the new one gets.
-    pub async fn set_prefetch(&mut self, prefetch: u16) -> Result<Vec<Job>, BrokerError> {
+    /// Changes how many messages are delivered ahead. The broker takes that into account for new consumers only. This one is not
+    /// cancelled but given up with its channel, because RabbitMQ 3.10 ends the connection with an internal error when a quorum
+    /// queue delivers to a consumer that is just being cancelled. Whatever is not settled is delivered again.
+    pub async fn set_prefetch(&mut self, prefetch: u16) -> Result<(), BrokerError> {
         self.settings.prefetch = prefetch;
-        let (address, queue) = (self.settings.address(), self.settings.queue.clone());
-        let patience = self.settings.patience;
-        let replaced = async {
-            let failed = |error| BrokerError::attaching(&address, &queue, error);
-            self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default()).await.map_err(failed)?;
-            let mut arrived = Vec::new();
-            // Its stream ends with the cancellation, which is answered after the last delivery.
-            while let Some(delivery) = self.consumer.next().await {
-                arrived.push(self.take(Some(delivery))?);
-            }
-            self.consumer = self.settings.start(&self.channel).await.map_err(failed)?;
-            Ok(arrived)
-        };
-        let replaced = tokio::time::timeout(patience, replaced).await;
-        replaced.unwrap_or_else(|_| Err(BrokerError::Silent { address: self.settings.address() }))
+        self.pause().await;
+        self.resume().await
     }
 
     /// How many deliveries are not settled.

@@ -31,9 +31,11 @@ impl Pace {
         self.batch
     }
 
-    /// How many messages should be delivered ahead: another batch waits here while one is written.
+    /// How many messages should be delivered ahead: another batch waits here while one is written. There are two levels only,
+    /// because the change has its price: what is delivered and not served goes back to the queue and comes again.
     pub fn prefetch(&self) -> u16 {
-        self.batch.saturating_mul(2).min(self.most_prefetch)
+        let batch = if self.batch > FIRST { self.most_batch } else { self.batch };
+        batch.saturating_mul(2).min(self.most_prefetch)
     }
 
     /// Takes note of a batch of so many messages that took so long.
@@ -63,7 +65,7 @@ mod tests {
             seen.push((pace.batch(), pace.prefetch()));
             pace.served(usize::from(pace.batch()), QUICK);
         }
-        assert_eq!(seen, [(50, 100), (100, 200), (200, 400), (400, 800), (500, 800)]);
+        assert_eq!(seen, [(50, 100), (100, 800), (200, 800), (400, 800), (500, 800)]);
     }
 
     #[test]

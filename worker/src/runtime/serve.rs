@@ -91,12 +91,10 @@ impl Worker {
     async fn keep_pace(&mut self, session: &mut Session) -> Result<(), BrokerError> {
         let (now, wanted) = (session.prefetch(), self.pace.prefetch());
         if wanted > now || (wanted < now && session.open_deliveries() == 0) {
-            let arrived = session.set_prefetch(wanted).await?;
-            self.broker.prefetch = wanted;
             tracing::debug!(prefetch = wanted, batch = self.pace.batch(), "pace changed");
-            for job in arrived {
-                self.held.arrived(job);
-            }
+            self.held.clear();
+            self.broker.prefetch = wanted;
+            session.set_prefetch(wanted).await?;
         }
         Ok(())
     }
