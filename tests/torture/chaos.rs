@@ -54,7 +54,7 @@ impl Chaos {
             let strike_after = Duration::from_millis(self.dice.random_range(0..300));
             let publishing = platform.broker.publish_all(some.iter().map(Message::parts));
             let striking = async {
-                tokio::time::sleep(strike_after).await;
+                sleep_until((Instant::now() + strike_after).into()).await;
                 self.strike(platform).await;
             };
             tokio::join!(publishing, striking);
