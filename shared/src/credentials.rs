@@ -136,7 +136,8 @@ mod tests {
     fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
         let given =
             Credentials { amqp_url: "amqp://a:b@h/".to_owned().into(), database_url: "postgres://p".to_owned().into() };
-        let suspicions = Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
+        let suspicions =
+            Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
         let handover = given.to_handover(suspicions.clone());
         let (taken, suspected) = Credentials::from_handover(handover.expose_secret()).unwrap();
         assert_eq!(taken.amqp_url.expose_secret(), "amqp://a:b@h/");

@@ -12,6 +12,8 @@ pub enum Exit {
     Code(u8),
     /// By this signal.
     Signal(i32),
+    /// Killed by the kernel for its memory.
+    OutOfMemory,
     /// Nobody can say.
     Unknown,
 }
@@ -43,7 +45,7 @@ pub struct Death {
 }
 
 /// The verdict on a process. One that was told to leave never looks like a crash, however it left.
-pub(super) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
+pub(crate) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
     match (told_to_leave, exit) {
         (Some(StopCause::Operator | StopCause::Changed), _) => Verdict::Operator,
         (Some(StopCause::ScaleDown), _) => Verdict::ScaleDown,
@@ -53,6 +55,7 @@ pub(super) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
         (None, Exit::Code(exit_code::UNAVAILABLE | exit_code::TRY_LATER)) => Verdict::Dependency,
         (None, Exit::Code(code)) => Verdict::Exit(code),
         (None, Exit::Signal(signal)) => Verdict::Crash(signal),
+        (None, Exit::OutOfMemory) => Verdict::Oom,
         (None, Exit::Unknown) => Verdict::Lost,
     }
 }

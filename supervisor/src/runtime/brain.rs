@@ -203,7 +203,7 @@ pub(super) fn handover(settings: &Settings) -> Result<Option<SecretString>, Cred
     match (&settings.broker, &settings.database) {
         (Some(broker), Some(database)) => {
             let credentials = Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? };
-            Ok(Some(credentials.to_handover()))
+            Ok(Some(credentials.to_handover(Default::default())))
         }
         _ => Ok(None),
     }
