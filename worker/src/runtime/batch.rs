@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use etl_shared::flight::Mark;
 
-use super::{flight::Flight, rehearsal};
+use super::{flight::Flight, rehearsal, seam};
 use crate::{
     job::{
         Assignment, DeadLetter, Done, Fate, Reason, RowSet, Wait, inspection::Found, inspection::inspect,
@@ -64,6 +64,7 @@ pub(super) async fn transact(
         let fetched = transaction.documents(&wanted, |at, document| {
             let n = group[at];
             flight.borrow_mut().transforming(items[n].mark);
+            seam::look(document);
             match (works[n].data_type.transform)(document, works[n].scope) {
                 Ok(transformed) => results[n] = Some(transformed),
                 Err(shape) => {
@@ -84,6 +85,8 @@ pub(super) async fn transact(
         }
     }
 
+    // From here on it is no longer the last document alone that may be the cause of what happens.
+    committing(&mut items.iter().map(|item| item.mark));
     // In the order of the messages, so that the batch does what its messages would have done one after the other.
     let (mut rows, mut completed) = (RowSet::default(), Vec::new());
     for (n, transformed) in results.into_iter().enumerate() {

@@ -170,7 +170,7 @@ impl Pipeline<'_> {
                         ?pause,
                         "message held for another try"
                     );
-                    job.alone = matches!(wait, Wait::Conflict | Wait::Unexpected);
+                    job.alone |= matches!(wait, Wait::Conflict | Wait::Unexpected);
                     self.flight.borrow_mut().count_retry();
                     Next::After(pause)
                 }
@@ -208,7 +208,8 @@ impl Pipeline<'_> {
         let queue = self.queue.to_string();
         let message = Message { queue: &queue, tenant_id, body: &job.body, headers: &job.headers };
         self.flight.borrow_mut().committing(std::iter::once(job.mark));
-        let letter = Letter { message: Some(message), verdict, attempts };
+        let exit_report = job.exit_report.as_deref();
+        let letter = Letter { message: Some(message), verdict, attempts, exit_report };
         let buried = tokio::time::timeout(self.patience, self.store.bury(&letter)).await;
         match buried.unwrap_or_else(|_| Err(self.gave_up("storing a dead letter"))) {
             Ok(()) => {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, BrokerSettings, MissingQueue, Session},
-    job::transform::SpecialFields,
+    job::{Suspected, transform::SpecialFields},
     settings::Settings,
     store::{Store, StoreSettings},
 };
@@ -36,7 +36,8 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     };
     let flight = Flight::start();
     let name = env::var(WORKER).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| queue.to_string());
-    let credentials = Credentials::load()?;
+    let (credentials, suspicions) = Credentials::load()?;
+    let suspected = Suspected::from(suspicions);
     let store = Store::new(&credentials.database_url, store_settings(&settings, name.clone()))?;
     let broker = BrokerSettings {
         uri: amqp::parse_url(&credentials.amqp_url)?,
@@ -66,6 +67,11 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         batch = settings.batch,
         "consuming"
     );
+    if let (suspects, condemned) = suspected.counts()
+        && suspects + condemned > 0
+    {
+        tracing::warn!(suspects, condemned, "earlier processes died on messages of this queue: suspects run alone");
+    }
     notify(&[NotifyState::Ready, NotifyState::Status("consuming")]);
     let worker = Worker {
         settings,
@@ -77,6 +83,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         intent,
         log,
         held: Held::default(),
+        suspected,
         outage: Outage::default(),
         hold_until: None,
         shown: 0,
