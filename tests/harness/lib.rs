@@ -12,6 +12,7 @@ pub mod binaries;
 pub mod broker;
 pub mod createmeta;
 pub mod database;
+pub mod faults;
 pub mod fleet;
 pub mod http;
 pub mod platform;

@@ -19,7 +19,7 @@ pub enum Blame {
 /// Judges an end; `None` where it says nothing: the process left properly, or because it was told to.
 pub fn blame(exit: Exit, told_to_leave: Option<StopCause>) -> Option<Blame> {
     match (told_to_leave, exit) {
-        (Some(StopCause::Hung), _) => Some(Blame::Own),
+        (Some(StopCause::Hung), _) | (None, Exit::OutOfMemory) => Some(Blame::Own),
         (Some(_), _) | (None, Exit::Unknown) => None,
         (None, Exit::Code(code)) => {
             let proper = [
@@ -32,7 +32,6 @@ pub fn blame(exit: Exit, told_to_leave: Option<StopCause>) -> Option<Blame> {
             ];
             (!proper.contains(&code)).then_some(Blame::Own)
         }
-        (None, Exit::OutOfMemory) => Some(Blame::Own),
         (None, Exit::Signal(signal)) => Some(match signal {
             // What a process does to itself, or the kernel because of what it did.
             libc::SIGABRT
