@@ -33,7 +33,9 @@ async fn the_poison(platform: &Platform, raw: i64) -> Value {
 /// How often a process of a tenant's worker has ended with this, by the supervisor's log.
 fn deaths(supervisor: &Supervisor, tenant: i64, verdict: &str) -> usize {
     let ended = |line: &&str| {
-        line.contains(&format!("transform-{tenant}-1")) && line.contains(verdict) && line.contains("RUNNING")
+        line.contains(&format!("transform-{tenant}-1"))
+            && line.contains(&format!("\"verdict\":\"{verdict}"))
+            && line.contains("\"from\"")
     };
     supervisor.log().lines().filter(ended).count()
 }

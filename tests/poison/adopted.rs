@@ -1,5 +1,6 @@
 //! Strikes outlive the supervisor that has counted them.
 
+use etl_shared::api::FleetStatus;
 use system_tests::{
     Platform, SOON, Setup, Supervisor, eventually,
     faults::{Fault, faulty},
@@ -16,19 +17,16 @@ async fn killed_after_the_first_death_and_away_during_the_second() {
     let die = supervisor.directory().join("die");
     let poison = platform.submit(1, &faulty(1, Fault::AbortWhen(&die))).await;
     supervisor.start_brain().await;
-    supervisor.until_running(&[1]).await;
+    let first = fleet::pid(&supervisor.until_running(&[1]).await, 1);
     std::fs::write(&die, "").unwrap();
-    suspected(&supervisor, 1).await;
-    let status = supervisor.until_running(&[1]).await;
-    let second = fleet::pid(&status, 1).unwrap();
+    let another = |status: &FleetStatus| fleet::running(status, &[1]) && fleet::pid(status, 1) != first;
+    let second = fleet::pid(&supervisor.until("the first worker is replaced", another).await, 1).unwrap();
 
     supervisor.kill_brain();
     // It takes the file away when it has the message in hand, and dies without anybody there to hear of it but the keeper.
     std::fs::write(&die, "").unwrap();
-    eventually("the second worker dies", SOON, async || {
-        if alive(second) { Err(second) } else { Ok(()) }.map_err(|pid| pid.to_string())
-    })
-    .await;
+    eventually("the second worker dies", SOON, async || if alive(second) { Err(second.to_string()) } else { Ok(()) })
+        .await;
     assert!(!die.exists());
 
     supervisor.start_brain().await;

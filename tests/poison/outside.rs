@@ -1,13 +1,34 @@
 //! Somebody kills workers: what they had in hand is not to blame.
 
+use etl_shared::flight::{FlightRecord, Phase};
 use nix::sys::signal::Signal;
 use system_tests::{
-    Platform, Setup, Supervisor,
+    Platform, SOON, Setup, Supervisor,
     createmeta::{Shape, createmeta},
-    fleet, processes,
+    eventually, fleet, processes,
 };
 
 use crate::{everything_is_settled, suspected};
+
+/// The worker's process, once it has messages in hand.
+async fn at_work(supervisor: &Supervisor, in_company: bool) -> i32 {
+    let path = supervisor.run_directory().join("flight/transform-1-1");
+    let record = eventually("the worker has messages in hand", SOON, async || match FlightRecord::read(&path) {
+        Ok(record) if record.phase == Phase::Committing && !record.marks.is_empty() && alive(&record) => Ok(record),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(record.marks.len() > 1, in_company, "{record:?}");
+    pid(&record)
+}
+
+fn pid(record: &FlightRecord) -> i32 {
+    i32::try_from(record.pid).expect("a pid is small")
+}
+
+fn alive(record: &FlightRecord) -> bool {
+    processes::alive(pid(record))
+}
 
 #[tokio::test]
 async fn killed_again_and_again_with_a_batch_in_hand() {
@@ -21,9 +42,7 @@ async fn killed_again_and_again_with_a_batch_in_hand() {
     let setup = Setup::faulty(&platform, &[]).set("restart", "max_restarts", "1000");
     let supervisor = Supervisor::start(&setup).await;
     for kills in 1..=4 {
-        let status = supervisor.until_running(&[1]).await;
-        platform.someone_waits_for_a_lock().await;
-        processes::signal(fleet::pid(&status, 1).unwrap(), Signal::SIGKILL);
+        processes::signal(at_work(&supervisor, kills == 1).await, Signal::SIGKILL);
         suspected(&supervisor, kills).await;
     }
     holder.batch_execute("ROLLBACK").await.unwrap();
