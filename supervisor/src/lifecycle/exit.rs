@@ -14,6 +14,8 @@ pub enum Exit {
     Signal(i32),
     /// Killed by the kernel for its memory.
     OutOfMemory,
+    /// Killed by somebody when it had made no progress for longer than it may.
+    Stuck,
     /// Nobody can say.
     Unknown,
 }
@@ -50,7 +52,7 @@ pub(crate) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
         (Some(StopCause::Operator | StopCause::Changed), _) => Verdict::Operator,
         (Some(StopCause::ScaleDown), _) => Verdict::ScaleDown,
         (Some(StopCause::Recycle), _) => Verdict::Recycle,
-        (Some(StopCause::NeverReady | StopCause::Hung), _) => Verdict::Hung,
+        (Some(StopCause::NeverReady | StopCause::Hung), _) | (None, Exit::Stuck) => Verdict::Hung,
         (None, Exit::Code(exit_code::DRAINED)) => Verdict::Drained,
         (None, Exit::Code(exit_code::UNAVAILABLE | exit_code::TRY_LATER)) => Verdict::Dependency,
         (None, Exit::Code(code)) => Verdict::Exit(code),

@@ -19,7 +19,7 @@ pub enum Blame {
 /// Judges an end; `None` where it says nothing: the process left properly, or because it was told to.
 pub fn blame(exit: Exit, told_to_leave: Option<StopCause>) -> Option<Blame> {
     match (told_to_leave, exit) {
-        (Some(StopCause::Hung), _) | (None, Exit::OutOfMemory) => Some(Blame::Own),
+        (Some(StopCause::Hung), _) | (None, Exit::OutOfMemory | Exit::Stuck) => Some(Blame::Own),
         (Some(_), _) | (None, Exit::Unknown) => None,
         (None, Exit::Code(code)) => {
             let proper = [
@@ -64,6 +64,7 @@ mod tests {
             assert_eq!(alone(Exit::Code(code)), None, "code {code}");
         }
         assert_eq!(alone(Exit::OutOfMemory), Some(Blame::Own));
+        assert_eq!(alone(Exit::Stuck), Some(Blame::Own));
         assert_eq!(alone(Exit::Unknown), None);
     }
 

@@ -308,7 +308,7 @@ impl Control {
                 self.happened(Event::SpawnFailed { worker, incarnation, trouble });
             }
             Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
-            Report::Exited { worker, incarnation, status, .. } => self.ended(worker, incarnation, status),
+            Report::Exited { worker, incarnation, status, at, .. } => self.ended(worker, incarnation, status, at),
             Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
         }
     }

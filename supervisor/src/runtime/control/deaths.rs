@@ -10,12 +10,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use etl_shared::{QueueName, WorkerName, flight::FlightRecord, flight::Mark, suspicion::Suspicions};
+use etl_shared::{
+    QueueName, WorkerName,
+    flight::{FlightRecord, monotonic_ms},
+    suspicion::Suspicions,
+};
 use nix::libc;
 use tokio::time::Instant;
 
 use super::Control;
 use crate::{
+    clock::BootTime,
     keeper::protocol::{ExitStatus, Request},
     lifecycle::{Event, Exit, Slot, State, StopCause, verdict},
     poison::{OomKills, PassedDeath, Rules, Struck, blame, oom_kills},
@@ -74,20 +79,25 @@ impl Control {
     }
 
     /// A process has ended.
-    pub(super) fn ended(&mut self, worker: WorkerName, incarnation: u64, status: ExitStatus) {
+    pub(super) fn ended(&mut self, worker: WorkerName, incarnation: u64, status: ExitStatus, at: BootTime) {
         let told = self.told_to_leave(&worker, incarnation);
+        let record = self.at_work(&worker, incarnation);
         let exit = match status {
             ExitStatus::Code(code) => Exit::Code(code),
-            ExitStatus::Signal(libc::SIGKILL) if told.is_none() && self.deaths.oom_kills.explains(read_oom_kills()) => {
-                Exit::OutOfMemory
+            ExitStatus::Signal(libc::SIGKILL) if told.is_none() => {
+                if self.deaths.oom_kills.explains(read_oom_kills()) {
+                    Exit::OutOfMemory
+                } else if record.as_ref().is_some_and(|record| self.was_stuck(&worker, record, at)) {
+                    // We may have killed it ourselves: a supervisor that was killed in that moment has told nobody.
+                    Exit::Stuck
+                } else {
+                    Exit::Signal(libc::SIGKILL)
+                }
             }
             ExitStatus::Signal(signal) => Exit::Signal(signal),
         };
-        if let Some(blame) = blame(exit, told)
-            && let marks = self.in_hand(&worker, incarnation)
-            && !marks.is_empty()
-        {
-            let verdict = verdict(exit, told);
+        if let (Some(blame), Some(record)) = (blame(exit, told), record) {
+            let (verdict, marks) = (verdict(exit, told), record.marks);
             let death = PassedDeath { worker: worker.clone(), incarnation, verdict, blame, marks };
             let struck = self.parts.strikes.died(&death, self.poison_rules(), SystemTime::now());
             if !struck.is_empty() {
@@ -182,13 +192,20 @@ impl Control {
         }
     }
 
-    /// The messages that a process had in hand when it ended, where it kept a flight record.
-    fn in_hand(&self, worker: &WorkerName, incarnation: u64) -> Vec<Mark> {
+    /// The flight record of a process that had messages in hand when it ended.
+    fn at_work(&self, worker: &WorkerName, incarnation: u64) -> Option<FlightRecord> {
         let path = self.parts.settings.runtime.flight_directory().join(worker.to_string());
-        match FlightRecord::read(&path) {
-            Ok(record) if record.incarnation == incarnation && record.phase.has_messages_in_hand() => record.marks,
-            _ => Vec::new(),
-        }
+        let record = FlightRecord::read(&path).ok()?;
+        let at_work = record.phase.has_messages_in_hand() && !record.marks.is_empty();
+        (record.incarnation == incarnation && at_work).then_some(record)
+    }
+
+    /// Whether it had been at work on the same for too long when it ended.
+    fn was_stuck(&self, worker: &WorkerName, record: &FlightRecord, ended_at: BootTime) -> bool {
+        let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { return false };
+        let since_its_end = BootTime::now().since(ended_at);
+        let since = Duration::from_millis(monotonic_ms().saturating_sub(record.since_ms));
+        record.since_ms > 0 && since.saturating_sub(since_its_end) >= queue.job_timeout
     }
 }
 
