@@ -29,10 +29,10 @@ async fn one_among_many(platform: Platform) {
     platform.completed(&innocents).await;
     assert_eq!((&report["verdict"], &report["strikes"]), (&"CRASH(SIGABRT)".into(), &2.into()), "{report}");
     assert_eq!(deaths(&supervisor, 1, "CRASH(SIGABRT)"), 2, "it dies with its message twice, and not once more");
-    let status = supervisor.status().await.unwrap();
+    let status = supervisor.status().await.expect("a status");
     assert_eq!(fleet::pid(&status, 2), neighbour, "the other tenant's worker has not noticed anything");
     everything_is_settled(&platform, &supervisor).await;
-    assert_eq!(platform.counts(1).await.projects, i64::try_from(MESSAGES - 1).unwrap());
+    assert_eq!(platform.counts(1).await.projects, MESSAGES.cast_signed() - 1);
 }
 
 #[tokio::test]

@@ -61,3 +61,21 @@ pub(crate) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
         (None, Exit::Unknown) => Verdict::Lost,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_kill_decides_its_word_unless_it_was_ordered() {
+        for (exit, word) in [
+            (Exit::Signal(9), "CRASH(SIGKILL)"),
+            (Exit::OutOfMemory, "OOM"),
+            (Exit::Stuck, "HUNG"),
+            (Exit::Unknown, "LOST"),
+        ] {
+            assert_eq!(verdict(exit, None).to_string(), word);
+            assert_eq!(verdict(exit, Some(StopCause::Operator)), Verdict::Operator);
+        }
+    }
+}

@@ -230,3 +230,6 @@ fn tell(death: &PassedDeath, struck: &[Struck]) {
 fn read_oom_kills() -> Option<u64> {
     oom_kills(&fs::read_to_string("/proc/vmstat").ok()?)
 }
+
+#[cfg(test)]
+mod tests;
