@@ -221,17 +221,31 @@ mod tests {
     }
 
     #[test]
-    fn kills_from_outside_make_suspects_and_only_very_many_of_one_message_alone_condemn() {
+    fn kills_from_outside_make_suspects_and_condemn_only_what_is_met_alone_again_and_again_for_an_hour() {
         let mut ledger = Ledger::default();
         for incarnation in 1..=20 {
-            ledger.died(&death(1, incarnation, Blame::Outside, 1..=50), RULES, at(0));
+            ledger.died(&death(1, incarnation, Blame::Outside, 1..=50), RULES, at(incarnation));
         }
         for incarnation in 21..=25 {
-            ledger.died(&death(1, incarnation, Blame::Outside, [5]), RULES, at(0));
+            ledger.died(&death(1, incarnation, Blame::Outside, [5]), RULES, at(incarnation));
+        }
+        assert_eq!(condemned(&mut ledger, 25), [0_i64; 0]);
+        ledger.died(&death(1, 26, Blame::Outside, [5]), RULES, at(26));
+        assert_eq!(condemned(&mut ledger, 26), [5]);
+    }
+
+    #[test]
+    fn a_storm_of_kills_condemns_nobody_and_one_that_does_not_end_finds_an_end() {
+        let mut ledger = Ledger::default();
+        let start = at(0);
+        // Fifty minutes of it, every second.
+        for second in 0..3000 {
+            let now = start + Duration::from_secs(second);
+            ledger.died(&death(1, second, Blame::Outside, [5]), RULES, now);
         }
         assert_eq!(condemned(&mut ledger, 0), [0_i64; 0]);
-        ledger.died(&death(1, 26, Blame::Outside, [5]), RULES, at(0));
-        assert_eq!(condemned(&mut ledger, 0), [5]);
+        ledger.died(&death(1, 3000, Blame::Outside, [5]), RULES, start + Duration::from_hours(1));
+        assert_eq!(condemned(&mut ledger, 1), [5]);
     }
 
     #[test]

@@ -99,10 +99,11 @@ proptest! {
             for (id, seen) in &seen {
                 let recent: Vec<_> = seen.iter().filter(|(at, ..)| hour - at < WINDOW).collect();
                 let own = recent.iter().filter(|(_, blame, _)| *blame == Blame::Own).count();
-                let alone = recent.iter().filter(|(_, _, in_hand)| *in_hand == 1).count();
+                let alone_at: Vec<u64> = recent.iter().filter(|seen| seen.2 == 1).map(|seen| seen.0).collect();
+                let (alone, spread) = (alone_at.len(), alone_at.last().unwrap_or(&0) - alone_at.first().unwrap_or(&0));
                 let own_alone = recent.iter().any(|(_, blame, in_hand)| *blame == Blame::Own && *in_hand == 1);
                 // More strikes than are kept say no more.
-                let expected = own >= strikes as usize && own_alone || alone >= 6.max(strikes as usize);
+                let expected = own >= strikes as usize && own_alone || alone >= 6.max(strikes as usize) && spread > 0;
                 prop_assert_eq!(condemned.contains(id), expected, "message {} with {:?}", id, recent);
                 if alone == 0 {
                     prop_assert!(!condemned.contains(id));

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize};
 use super::Blame;
 use crate::clock::rfc3339;
 
-/// So many deaths by a hand from outside, all with this message alone in hand, condemn it too: otherwise one that makes a
-/// watchdog of the machine kill its worker would do so for ever.
+/// So many deaths by whatever hand, all with this message alone in hand, condemn it too: otherwise one that makes a watchdog of
+/// the machine kill its worker would do so for ever.
 const OUTSIDE: usize = 6;
+/// Provided that they are spread over this time: the first message in the queue is in hand after every start, and somebody who
+/// kills a worker as soon as it starts, again and again, always finds the same one there.
+const SPREAD: Duration = Duration::from_hours(1);
 /// Most strikes that are kept for one message.
 const MOST_STRIKES: usize = 32;
 /// Most endings before the last that a report tells of.
@@ -85,10 +88,12 @@ impl Suspect {
         }
         self.strikes.push(strike);
         if self.strikes.len() > MOST_STRIKES {
-            // The one that says least goes first.
-            let weight = |strike: &Strike| (strike.was_alone(), strike.blame == Blame::Own, strike.at_ms);
-            let least = (0..self.strikes.len()).min_by_key(|n| weight(&self.strikes[*n]));
-            least.map(|n| self.strikes.remove(n));
+            // One of those that say least; the oldest of them stays, because it tells since when.
+            let weight = |strike: &Strike| (strike.was_alone(), strike.blame == Blame::Own);
+            let least = self.strikes.iter().map(weight).min();
+            let mut these = (0..self.strikes.len()).filter(|n| Some(weight(&self.strikes[*n])) == least);
+            let oldest = these.next();
+            these.next().or(oldest).map(|n| self.strikes.remove(n));
         }
         true
     }
@@ -107,10 +112,13 @@ impl Suspect {
     /// Whether it is not to be run again. Never by deaths in company alone: of a batch, most messages are innocent, and each
     /// has been given the chance to show that by running alone.
     pub(super) fn is_condemned(&self, rules: Rules) -> bool {
-        let alone = |strike: &&Strike| strike.was_alone();
-        let alone_and_own = self.strikes.iter().filter(alone).any(|strike| strike.blame == Blame::Own);
-        let enough = self.own_deaths() >= rules.strikes as usize;
-        enough && alone_and_own || self.strikes.iter().filter(alone).count() >= OUTSIDE.max(rules.strikes as usize)
+        let alone: Vec<&Strike> = self.strikes.iter().filter(|strike| strike.was_alone()).collect();
+        if alone.iter().any(|strike| strike.blame == Blame::Own) && self.own_deaths() >= rules.strikes as usize {
+            return true;
+        }
+        let times = || alone.iter().map(|strike| strike.at_ms);
+        let spread = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+        alone.len() >= OUTSIDE.max(rules.strikes as usize) && Duration::from_millis(spread) >= SPREAD
     }
 
     /// For choosing whom to forget where there are too many: the least suspicious comes first.
