@@ -18,6 +18,8 @@ pub enum Fault<'a> {
     Overflow,
     /// Reads what is not there.
     Segfault,
+    /// Panics.
+    Panic,
     /// Asks for more memory than it may have.
     Memory,
     /// Does nothing for ever.
@@ -32,6 +34,7 @@ pub fn faulty(seed: u64, fault: Fault<'_>) -> Value {
         Fault::Abort => "abort".to_owned(),
         Fault::Overflow => "overflow".to_owned(),
         Fault::Segfault => "segfault".to_owned(),
+        Fault::Panic => "panic".to_owned(),
         Fault::Memory => "memory".to_owned(),
         Fault::Hang => "hang".to_owned(),
         Fault::AbortWhen(file) => format!("abort-when {}", file.display()),

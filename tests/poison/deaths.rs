@@ -31,6 +31,13 @@ async fn a_stack_that_overflows() {
 }
 
 #[tokio::test]
+async fn a_panic() {
+    // As it is shipped, a program aborts where it would unwind during development.
+    let verdict = if cfg!(debug_assertions) { "EXIT(101)" } else { "CRASH(SIGABRT)" };
+    dies_of(Fault::Panic, verdict, |setup| setup).await;
+}
+
+#[tokio::test]
 async fn memory_that_is_not_its_own() {
     let report = dies_of(Fault::Segfault, "CRASH(SIGSEGV)", |setup| setup).await;
     assert_eq!(report["signal"], 11);

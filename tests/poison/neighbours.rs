@@ -13,7 +13,7 @@ use crate::{deaths, everything_is_settled, the_poison};
 const MESSAGES: u64 = 500;
 const POISON: u64 = 230;
 
-async fn one_among_many(platform: Platform) {
+async fn one_among_many(platform: Platform, kind: &str) {
     let (mut innocents, mut poison) = (Vec::new(), 0);
     for number in 1..=MESSAGES {
         if number == POISON {
@@ -22,6 +22,8 @@ async fn one_among_many(platform: Platform) {
             innocents.push(platform.submit(1, &createmeta(number, Shape::SMALL).document).await);
         }
     }
+    let queue = platform.broker.describe(&queue_of(1)).await.expect("there is a queue");
+    assert_eq!(queue["type"], kind, "{queue}");
     let supervisor = Supervisor::start(&Setup::faulty(&platform, &["--prefetch", "500"])).await;
     let neighbour = fleet::pid(&supervisor.until_running(&[2]).await, 2);
 
@@ -37,7 +39,7 @@ async fn one_among_many(platform: Platform) {
 
 #[tokio::test]
 async fn on_a_quorum_queue() {
-    one_among_many(Platform::with_tenants(&[1, 2]).await).await;
+    one_among_many(Platform::with_tenants(&[1, 2]).await, "quorum").await;
 }
 
 #[tokio::test]
@@ -47,5 +49,5 @@ async fn on_a_classic_queue() {
         platform.add_tenant(tenant).await;
         platform.broker.declare_with(&queue_of(tenant), &[]).await;
     }
-    one_among_many(platform).await;
+    one_among_many(platform, "classic").await;
 }
