@@ -1,6 +1,6 @@
 //! The supervisor: one isolated worker process per tenant, kept alive.
 //!
-//! `lifecycle` decides and does nothing else; `keeper` is the small process that is the parent of every worker; `runtime`
+//! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again; `keeper` is the small process that is the parent of every worker; `runtime`
 //! drives both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `api` and `cli` are for people.
 
 pub mod api;
@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod keeper;
 pub mod lifecycle;
+pub mod poison;
 pub mod runtime;
 pub mod settings;
 pub mod store;

@@ -14,6 +14,7 @@ pub mod references;
 pub mod registry;
 pub mod retry;
 pub mod rows;
+pub mod suspected;
 pub mod transform;
 pub mod warnings;
 
@@ -23,3 +24,4 @@ pub use delivery::Job;
 pub use fate::{DeadLetter, Done, Fate, Reason, RowRef, Trouble, Wait};
 pub use inspection::{RawRow, RowStatus};
 pub use rows::{RowSet, Scope};
+pub use suspected::Suspected;

@@ -178,7 +178,7 @@ impl Pipeline<'_> {
                         ?pause,
                         "message held for another try"
                     );
-                    job.alone = matches!(wait, Wait::Conflict | Wait::Unexpected);
+                    job.alone |= matches!(wait, Wait::Conflict | Wait::Unexpected);
                     self.flight.borrow_mut().count_retry();
                     Next::After(pause)
                 }
@@ -216,7 +216,8 @@ impl Pipeline<'_> {
         let queue = self.queue.to_string();
         let message = Message { queue: &queue, tenant_id, body: &job.body, headers: &job.headers };
         self.flight.borrow_mut().committing(std::iter::once(job.mark));
-        let letter = Letter { message: Some(message), verdict, attempts };
+        let exit_report = job.exit_report.as_deref();
+        let letter = Letter { message: Some(message), verdict, attempts, exit_report };
         let buried = match tokio::time::timeout(self.patience, self.store.bury(&letter)).await {
             Ok(buried) => buried,
             Err(_) => Err(self.store.abandon("storing a dead letter", self.patience).await),

@@ -60,6 +60,8 @@ impl Worker {
                 return Ok(End::Left);
             };
             self.pace.served(messages, began.elapsed());
+            // Whatever follows, such as a broker that is slow to take an acknowledgement, is not the messages' doing any more.
+            self.flight.borrow_mut().rest(Phase::Idle, session.open_deliveries());
             // In reverse, because what is put in front comes out first.
             for (job, next) in results.into_iter().rev() {
                 match next {
@@ -169,7 +171,7 @@ impl Worker {
                     signal = self.signals.next() => self.heed(signal),
                     () = sleep_until(until) => {}
                     arrived = session.next() => match arrived {
-                        Ok(job) => self.held.arrived(job),
+                        Ok(job) => self.held.arrived(self.suspected.examine(job)),
                         Err(error) => return Gathered::End(End::Lost(error)),
                     }
                 }
@@ -193,7 +195,7 @@ impl Worker {
                 biased;
                 signal = self.signals.next() => self.heed(signal),
                 arrived = session.next() => match arrived {
-                    Ok(job) => self.held.arrived(job),
+                    Ok(job) => self.held.arrived(self.suspected.examine(job)),
                     Err(error) => return Gathered::End(End::Lost(error)),
                 },
                 () = at(self.held.next_due()) => {}
@@ -227,23 +229,23 @@ impl Worker {
         let now = Instant::now();
         let mut batch: Vec<Job> = Vec::new();
         while batch.len() < most {
-            if let Some(job) = self.held.take(now) {
-                if job.alone && !batch.is_empty() {
-                    self.held.again(job);
-                    break;
-                }
-                let alone = job.alone;
-                batch.push(job);
-                if alone {
-                    break;
-                }
-                continue;
+            let job = match self.held.take(now) {
+                Some(job) => job,
+                None => match session.next_arrived() {
+                    Some(Ok(job)) => self.suspected.examine(job),
+                    // What was taken before is lost with the channel as well: it will be delivered again.
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                },
+            };
+            if job.alone && !batch.is_empty() {
+                self.held.again(job);
+                break;
             }
-            match session.next_arrived() {
-                Some(Ok(job)) => batch.push(job),
-                // What was taken before is lost with the channel as well: it will be delivered again.
-                Some(Err(error)) => return Err(error),
-                None => break,
+            let alone = job.alone;
+            batch.push(job);
+            if alone {
+                break;
             }
         }
         Ok(batch)
@@ -256,7 +258,7 @@ impl Worker {
     /// Whether there is more to do for a run by hand that ends with the queue.
     async fn last_call(&mut self, session: &mut Session) -> Result<bool, BrokerError> {
         if let Ok(arrived) = tokio::time::timeout(LAST_CALL, session.next()).await {
-            self.held.arrived(arrived?);
+            self.held.arrived(self.suspected.examine(arrived?));
             return Ok(true);
         }
         // A dry run leaves its messages where they are, so what waits behind them is never delivered to it.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, BrokerSettings, MissingQueue, Session},
-    job::{pace::Pace, transform::SpecialFields},
+    job::{Suspected, pace::Pace, transform::SpecialFields},
     settings::Settings,
     store::{Store, StoreSettings},
 };
@@ -40,7 +40,8 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     };
     let flight = Flight::start();
     let name = env::var(WORKER).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| queue.to_string());
-    let credentials = Credentials::load()?;
+    let (credentials, suspicions) = Credentials::load()?;
+    let suspected = Suspected::from(suspicions);
     let store = Store::new(&credentials.database_url, store_settings(&settings, name.clone()))?;
     // What is delivered and not wanted would have to go back, and the broker may count that against the message.
     let wanted = settings.manual.max_messages.map_or(u16::MAX, |most| u16::try_from(most).unwrap_or(u16::MAX));
@@ -69,6 +70,11 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         batch = pace.batch(),
         "consuming"
     );
+    if let (suspects, condemned) = suspected.counts()
+        && suspects + condemned > 0
+    {
+        tracing::warn!(suspects, condemned, "earlier processes died on messages of this queue: suspects run alone");
+    }
     notify(&[NotifyState::Ready, NotifyState::Status("consuming")]);
     let worker = Worker {
         settings,
@@ -81,6 +87,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         log,
         held: Held::default(),
         pace,
+        suspected,
         outage: Outage::default(),
         broker_outage: Outage::default(),
         connected_at: Instant::now(),

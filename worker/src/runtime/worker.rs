@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, BrokerSettings, Session},
-    job::pace::Pace,
+    job::{Suspected, pace::Pace},
     settings::Settings,
     store::Store,
 };
@@ -38,6 +38,7 @@ pub(super) struct Worker {
     pub(super) held: Held,
     /// How much is taken at once.
     pub(super) pace: Pace,
+    pub(super) suspected: Suspected,
     /// Of the database.
     pub(super) outage: Outage,
     /// Of the broker.
@@ -52,36 +53,10 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Works until it is told to leave.
-    pub(super) async fn live(mut self, mut session: Session) -> Result<(), Failure> {
-        loop {
-            match self.serve(&mut session).await? {
-                End::Drained => {
-                    session.close().await;
-                    break;
-                }
-                End::Left => break,
-                End::Paused => {
-                    self.held.clear();
-                    session.pause().await;
-                    self.pause().await;
-                    if !self.is_leaving()
-                        && let Err(error) = session.resume().await
-                    {
-                        match self.reconnect(error).await? {
-                            Some(new) => session = new,
-                            None => break,
-                        }
-                    }
-                }
-                End::Lost(error) => {
-                    self.held.clear();
-                    match self.reconnect(error).await? {
-                        Some(new) => session = new,
-                        None => break,
-                    }
-                }
-            }
-        }
+    pub(super) async fn live(mut self, session: Session) -> Result<(), Failure> {
+        let outcome = self.work_until_told(session).await;
+        // Whoever leaves of its own will does not die on what it had in hand.
+        self.flight.borrow_mut().rest(Phase::Draining, 0);
         self.store.close();
         let flight = self.flight.borrow();
         let counts = flight.counts();
@@ -91,7 +66,39 @@ impl Worker {
             retried = counts.retried,
             "worker leaves"
         );
-        Ok(())
+        outcome
+    }
+
+    async fn work_until_told(&mut self, mut session: Session) -> Result<(), Failure> {
+        loop {
+            match self.serve(&mut session).await? {
+                End::Drained => {
+                    session.close().await;
+                    return Ok(());
+                }
+                End::Left => return Ok(()),
+                End::Paused => {
+                    self.held.clear();
+                    session.pause().await;
+                    self.pause().await;
+                    if !self.is_leaving()
+                        && let Err(error) = session.resume().await
+                    {
+                        match self.reconnect(error).await? {
+                            Some(new) => session = new,
+                            None => return Ok(()),
+                        }
+                    }
+                }
+                End::Lost(error) => {
+                    self.held.clear();
+                    match self.reconnect(error).await? {
+                        Some(new) => session = new,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn is_leaving(&self) -> bool {
