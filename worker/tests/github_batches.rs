@@ -62,8 +62,8 @@ impl Tables {
 
     fn repository(&self, full_name: &str) -> Value {
         let named = |row: &Map<String, Value>| row["full_name"].as_str().unwrap().eq_ignore_ascii_case(full_name);
-        let all = self.rows.iter().filter(|((table, _), row)| *table == "repositories" && named(row));
-        all.last().map_or(Value::Null, |((_, key), _)| json!(key))
+        let mut all = self.rows.iter().filter(|((table, _), row)| *table == "repositories" && named(row));
+        all.next_back().map_or(Value::Null, |((_, key), _)| json!(key))
     }
 
     fn put(

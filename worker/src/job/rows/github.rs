@@ -74,7 +74,7 @@ impl GithubRows {
         let mut bearers = self
             .names
             .range(first..)
-            .take_while(|other| (other.scope, &other.full_name) == (name.scope, &name.full_name));
+            .take_while(|other| (other.scope, &other.lower_case) == (name.scope, &name.lower_case));
         bearers.any(|other| other.external_id != name.external_id)
             || (self.repositories.contains_key(key) && !self.names.contains(&name))
     }
@@ -84,13 +84,13 @@ impl GithubRows {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     scope: Scope,
-    full_name: String,
+    lower_case: String,
     external_id: String,
 }
 
 impl Name {
     fn of(key: &Key, row: &Repository) -> Self {
-        Self { scope: key.scope, full_name: row.full_name.to_lowercase(), external_id: key.external_id.clone() }
+        Self { scope: key.scope, lower_case: row.full_name.to_lowercase(), external_id: key.external_id.clone() }
     }
 }
 

@@ -70,8 +70,8 @@ impl<T> Object<T> {
         matches!(self, Self::Absent | Self::Null)
     }
 
-    /// The object, where it is one.
-    pub(super) fn read(self) -> Option<T> {
+    /// A look at the object, where it is one.
+    pub(super) const fn as_read(&self) -> Option<&T> {
         match self {
             Self::Read(object) => Some(object),
             Self::Absent | Self::Null | Self::Other => None,

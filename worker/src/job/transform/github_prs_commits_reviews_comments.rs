@@ -157,10 +157,10 @@ fn whole(root: Document<'_>, document: &str, scope: Scope) -> Result<Transformed
     result.rows.github.add_whole(key, WholePullRequest { repo_full_name, columns });
 
     let mut children = Children::new(scope, &id, &mut result);
-    children.connection(node.commits, COMMIT, Children::commit);
-    children.connection(node.reviews, REVIEW, Children::review);
-    children.connection(node.comments, COMMENT, Children::discussed);
-    children.connection(node.review_threads, THREAD, Children::thread);
+    children.connection(&node.commits, COMMIT, Children::commit);
+    children.connection(&node.reviews, REVIEW, Children::review);
+    children.connection(&node.comments, COMMENT, Children::discussed);
+    children.connection(&node.review_threads, THREAD, Children::thread);
     Ok(result)
 }
 

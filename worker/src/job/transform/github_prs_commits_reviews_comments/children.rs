@@ -121,10 +121,10 @@ impl<'a> Children<'a> {
         &mut self,
         data: &'de str,
         unusable: &'static str,
-        add: impl Fn(&mut Self, N) -> Added,
+        add: impl Fn(&mut Self, &N) -> Added,
     ) -> Result<Option<(usize, usize)>, serde_json::Error> {
         Ok(match serde_json::from_str(data)? {
-            List::Items(nodes) => Some(self.nodes(nodes, unusable, add)),
+            List::Items(nodes) => Some(self.nodes(&nodes, unusable, add)),
             List::Nothing => Some((0, 0)),
             List::Other => None,
         })
@@ -133,14 +133,14 @@ impl<'a> Children<'a> {
     /// Adds the nodes of a connection, in the same way.
     pub(super) fn connection<N>(
         &mut self,
-        connection: Object<Connection<N>>,
+        connection: &Object<Connection<N>>,
         unusable: &'static str,
-        add: impl Fn(&mut Self, N) -> Added,
+        add: impl Fn(&mut Self, &N) -> Added,
     ) -> (usize, usize) {
         if connection.is_nothing() {
             return (0, 0);
         }
-        match connection.read().map(|connection| connection.nodes) {
+        match connection.as_read().map(|connection| &connection.nodes) {
             Some(List::Items(nodes)) => self.nodes(nodes, unusable, add),
             Some(List::Nothing) => (0, 0),
             Some(List::Other) | None => {
@@ -152,14 +152,14 @@ impl<'a> Children<'a> {
 
     fn nodes<N>(
         &mut self,
-        nodes: Vec<Object<N>>,
+        nodes: &[Object<N>],
         unusable: &'static str,
-        add: impl Fn(&mut Self, N) -> Added,
+        add: impl Fn(&mut Self, &N) -> Added,
     ) -> (usize, usize) {
         let (mut given, mut usable) = (0, 0);
-        for node in nodes.into_iter().filter(|node| !node.is_nothing()) {
+        for node in nodes.iter().filter(|node| !node.is_nothing()) {
             given += 1;
-            match node.read().ok_or(None).and_then(|node| add(self, node)) {
+            match node.as_read().ok_or(None).and_then(|node| add(self, node)) {
                 Ok(()) => usable += 1,
                 Err(id) => self.into.warnings.add(unusable, id.as_deref()),
             }
@@ -167,8 +167,8 @@ impl<'a> Children<'a> {
         (given, usable)
     }
 
-    pub(super) fn commit(&mut self, node: CommitNode<'_>) -> Added {
-        let commit = node.commit.read().ok_or(None)?;
+    pub(super) fn commit(&mut self, node: &CommitNode<'_>) -> Added {
+        let commit = node.commit.as_read().ok_or(None)?;
         let oid = commit.oid.id().ok_or(None)?.into_owned();
         let mut date = |key: &Scalar<'_>| key.date(&mut self.into.warnings, Some(&oid));
         let (author, committer) = (&commit.author, &commit.committer);
@@ -186,7 +186,7 @@ impl<'a> Children<'a> {
         Ok(())
     }
 
-    pub(super) fn review(&mut self, node: ReviewNode<'_>) -> Added {
+    pub(super) fn review(&mut self, node: &ReviewNode<'_>) -> Added {
         let id = node.id.id().ok_or(None)?.into_owned();
         let mut date = |key: &Scalar<'_>| key.date(&mut self.into.warnings, Some(&id));
         let state = text(&node.state);
@@ -205,20 +205,20 @@ impl<'a> Children<'a> {
     }
 
     /// A comment on the whole.
-    pub(super) fn discussed(&mut self, node: CommentNode<'_>) -> Added {
+    pub(super) fn discussed(&mut self, node: &CommentNode<'_>) -> Added {
         self.comment(node, "discussion")
     }
 
     /// The comments on one line.
-    pub(super) fn thread(&mut self, node: ThreadNode<'_>) -> Added {
-        let comments = self.connection(node.comments, super::COMMENT, |this, node| this.comment(node, "review"));
+    pub(super) fn thread(&mut self, node: &ThreadNode<'_>) -> Added {
+        let comments = self.connection(&node.comments, super::COMMENT, |this, node| this.comment(node, "review"));
         match comments {
             (1.., 0) => Err(node.id.id().map(std::borrow::Cow::into_owned)),
             _ => Ok(()),
         }
     }
 
-    fn comment(&mut self, node: CommentNode<'_>, comment_type: &'static str) -> Added {
+    fn comment(&mut self, node: &CommentNode<'_>, comment_type: &'static str) -> Added {
         let id = node.id.id().ok_or(None)?.into_owned();
         let mut date = |key: &Scalar<'_>| key.date(&mut self.into.warnings, Some(&id));
         let columns = CommentColumns {
