@@ -82,9 +82,8 @@ async fn a_pull_request_is_closed_reopened_and_not_set_back_by_older_news() {
     older["pr_data"]["commits"] = nodes(&json!([commit("c0", "2023-12-31T00:00:00Z")]));
     older["pr_data"]["comments"] = nodes(&json!([comment("k1", "2024-01-04T00:00:00Z")]));
     for document in [&small, &older] {
-        documents.add(PULL_REQUESTS, document).await;
+        documents.transform_cleanly(PULL_REQUESTS, document).await;
     }
-    documents.serve(50).await;
     let pr = |closed: Value, status: &str, updated: &str, user: Value, commits: i32| {
         json!({
             "tenant_id": 1, "integration_id": 10, "active": true, "external_id": "PR_1", "external_repo_id": "5",

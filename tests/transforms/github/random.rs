@@ -39,12 +39,12 @@ impl Dice {
     }
 
     fn document(&mut self) -> (&'static str, Value) {
-        match self.below(8) {
+        match self.below(16) {
             0 => {
                 let some = self.below(3);
                 (REPOSITORIES, (0..some).map(|_| self.repository()).collect())
             }
-            1..4 => (PULL_REQUESTS, self.whole()),
+            1..8 => (PULL_REQUESTS, self.whole()),
             _ => (PULL_REQUESTS, self.page()),
         }
     }
@@ -62,7 +62,7 @@ impl Dice {
     }
 
     fn pr(&mut self) -> (String, String) {
-        let pr = self.below(6);
+        let pr = self.below(if self.free_order { 6 } else { 3 });
         let name = if self.free_order { pr % 4 } else { self.below(3) };
         (format!("PR_{pr}"), format!("O/R{name}"))
     }
