@@ -194,6 +194,40 @@ fn rows(kind: &str, document: &Value) -> RowSet {
     (registry::find(kind).unwrap().transform)(&document.to_string(), &scope.into()).unwrap().rows
 }
 
+#[test]
+fn every_way_in_which_three_versions_of_one_comment_can_follow_each_other() {
+    let mut versions = Vec::new();
+    for body in [None, Some(json!("a")), Some(json!("b"))] {
+        for at in
+            [None, Some(json!(null)), Some(json!("2024-03-01")), Some(json!("2024-03-02")), Some(json!("2024-03-03"))]
+        {
+            let given = [("id", Some(json!("k"))), ("body", body.clone()), ("updatedAt", at)];
+            let node: Value = given.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+            for pr in ["PR_1", "PR_2"] {
+                let page = json!({"pr_id": pr, "full_name": "o/r", "nested_type": "comments", "data": [node]});
+                versions.push(rows(PULL_REQUESTS, &page));
+            }
+        }
+    }
+    let mut together = 0;
+    for stored in &versions {
+        let mut tables = Tables::default();
+        tables.write(&stored.github);
+        for first in &versions {
+            for second in versions.iter().filter(|second| !first.clashes_with(second)) {
+                let (mut one_by_one, mut at_once, mut batch) = (tables.clone(), tables.clone(), first.clone());
+                one_by_one.write(&first.github);
+                one_by_one.write(&second.github);
+                batch.merge(second.clone());
+                at_once.write(&batch.github);
+                assert_eq!(at_once, one_by_one, "{stored:?} {first:?} {second:?}");
+                together += 1;
+            }
+        }
+    }
+    assert!(together > 5000, "only {together} share a batch");
+}
+
 proptest! {
     #[test]
     fn any_split_into_batches_gives_the_same_tables(documents in documents(), cuts in prop::collection::vec(any::<bool>(), 10)) {
