@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TenantId, Verdict, WorkerName};
 
+mod dead_letters;
+
+pub use dead_letters::{
+    DeadLetter, DeadLetterDetail, DeadLetterPage, LetterFailure, LetterFilter, LetterSelection, LetterState,
+    LettersSettled,
+};
+
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -105,6 +105,8 @@ impl Supervisor {
             listen: None,
             required_parts: vec!["keeper"],
             started_at: SystemTime::now(),
+            broker: None,
+            database: None,
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

@@ -186,6 +186,8 @@ fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
         listen: settings.api.listen,
         required_parts,
         started_at: SystemTime::now(),
+        broker: settings.broker.clone(),
+        database: settings.database.clone(),
         look: Some(super::sample::look),
     }
 }
