@@ -112,7 +112,7 @@ async fn killed_when_the_commit_was_sent_and_its_answer_was_not_read() {
 #[tokio::test]
 async fn killed_at_random_until_everything_is_replayed() {
     const OF_EACH: i64 = 150;
-    const KILLS: usize = 6;
+    const KILLS: usize = 8;
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     let mut dice = StdRng::seed_from_u64(seed);
     let platform = Platform::with_tenants(&[1, 2]).await;
@@ -135,7 +135,7 @@ async fn killed_at_random_until_everything_is_replayed() {
     let first_round = *written.last().expect("there are letters");
     for _ in 0..KILLS {
         let command = supervisor.cli(&["dead-letters", "replay", "--all"]);
-        let within = Duration::from_millis(dice.random_range(5..250));
+        let within = Duration::from_millis(dice.random_range(5..120));
         let began = Instant::now();
         let kill = eventually(format!("it is time to kill, seed {seed}"), LONG, async || {
             if began.elapsed() >= within { Ok(()) } else { Err(format!("{:?}", began.elapsed())) }

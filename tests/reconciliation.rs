@@ -1,0 +1,1 @@
+//! Raw rows whose message is missing.
