@@ -218,6 +218,9 @@ pub struct SupervisorStatus {
     pub started_at: String,
     /// The keeper's pid, while it answers.
     pub keeper_pid: Option<i32>,
+    /// Messages that were published again since then, because raw rows waited for them and they were in no queue.
+    #[serde(default)]
+    pub republished_messages: u64,
     /// Every part with its condition, such as `"broker": {"ok": true, "detail": "connected"}`.
     pub parts: BTreeMap<String, PartStatus>,
 }

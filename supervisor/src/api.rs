@@ -15,6 +15,7 @@ use etl_shared::WorkerName;
 use tokio::sync::watch;
 
 use crate::{
+    reconcile::Republished,
     runtime::{Handle, view::Sample},
     settings::{Broker, Database, Runtime},
     store::OperatorStore,
@@ -57,6 +58,8 @@ pub struct ApiContext {
     pub broker: Option<Broker>,
     /// Where the dead letters are; `None`: there are none.
     pub database: Option<Database>,
+    /// Messages published again because their raw row had none.
+    pub republished: Republished,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }

@@ -107,6 +107,7 @@ impl Supervisor {
             started_at: SystemTime::now(),
             broker: None,
             database: None,
+            republished: std::sync::Arc::default(),
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

@@ -98,7 +98,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let unix = unix_listener(&path).map_err(|source| ServeError::Socket { path: path.clone(), source })?;
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
-    let store = context.database.clone().map(OperatorStore::new);
+    let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
     let api = Arc::new(Api { context, tokens, store, stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

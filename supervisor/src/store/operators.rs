@@ -29,6 +29,8 @@ const LIMITS: &str =
 #[derive(Debug)]
 pub struct OperatorStore {
     settings: Database,
+    /// How the server shows the connections.
+    name: &'static str,
     seats: Semaphore,
 }
 
@@ -69,8 +71,8 @@ pub enum StoreError {
 
 impl OperatorStore {
     /// Connects when it is asked something.
-    pub const fn new(settings: Database) -> Self {
-        Self { settings, seats: Semaphore::const_new(SEATS) }
+    pub const fn new(settings: Database, name: &'static str) -> Self {
+        Self { settings, name, seats: Semaphore::const_new(SEATS) }
     }
 
     /// A connection whose every statement has its limit.
@@ -81,7 +83,7 @@ impl OperatorStore {
             let Ok(seat) = self.seats.acquire().await else {
                 return Err(StoreError::Slow { doing: DOING, within: CONNECT_WITHIN });
             };
-            let (client, _, _) = connect(&url, "etl-supervisor operators").await?;
+            let (client, _, _) = connect(&url, self.name).await?;
             client.batch_execute(LIMITS).await.map_err(|source| StoreError::Failed { doing: DOING, source })?;
             Ok(Session { client, _seat: seat })
         };

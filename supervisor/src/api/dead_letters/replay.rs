@@ -12,9 +12,10 @@ use etl_shared::{
 };
 use tokio::time;
 
-use super::{refusal::in_words, store};
+use super::store;
 use crate::{
     api::{Api, problem::Refusal},
+    causes::in_one_line,
     settings::Broker,
     store::{Session, StoreError, letters::TakenLetter},
 };
@@ -53,7 +54,7 @@ pub(super) async fn replay(api: &Api, ids: &[i64], tenant: Option<TenantId>) -> 
             // Nothing was done yet: a refusal says it best.
             Err(error) if settled.done == 0 && settled.failed.is_empty() => return Err(error.into()),
             Err(error) => {
-                let why = in_words(&error);
+                let why = in_one_line(&error);
                 let rest = chunk.into_iter().chain(chunks.flatten());
                 settled.failed.extend(rest.map(|id| failure(id, "database_unavailable", &why)));
                 break;
@@ -95,7 +96,7 @@ async fn publish(publisher: &Publisher, letters: &[TakenLetter]) -> Vec<LetterFa
     };
     let failures = letters.iter().zip(answers).filter_map(|(letter, answer)| {
         let error = answer.err()?;
-        Some(failure(letter.id, error.code(), &in_words(&error)))
+        Some(failure(letter.id, error.code(), &in_one_line(&error)))
     });
     failures.collect()
 }
@@ -122,7 +123,7 @@ async fn connect(api: &Api) -> Result<Publisher, Refusal> {
 
 async fn connected(broker: &Broker) -> Result<Publisher, String> {
     let uri =
-        amqp::parse_url(&broker.own_url().map_err(|error| in_words(&error))?).map_err(|error| error.to_string())?;
+        amqp::parse_url(&broker.own_url().map_err(|error| in_one_line(&error))?).map_err(|error| error.to_string())?;
     let shown = amqp::shown(&uri);
     match time::timeout(CONNECT_WITHIN, Publisher::connect(uri, "etl-supervisor replay")).await {
         Ok(Ok(publisher)) => Ok(publisher),

@@ -75,6 +75,7 @@ impl Server {
             started_at: SystemTime::now(),
             broker: None,
             database: None,
+            republished: Arc::default(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)

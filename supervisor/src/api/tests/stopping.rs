@@ -53,6 +53,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         started_at: SystemTime::now(),
         broker: None,
         database: None,
+        republished: std::sync::Arc::default(),
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -81,6 +82,7 @@ async fn an_address_that_is_taken_is_named() {
         started_at: SystemTime::now(),
         broker: None,
         database: None,
+        republished: std::sync::Arc::default(),
         look: None,
     };
     let error = serve(context).unwrap_err();
