@@ -158,6 +158,23 @@ async fn nothing_is_published_a_second_time_and_doctor_shows_what_is_stuck() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_suspected_of_ending_processes_is_left_to_people() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let (poison, other) = (lost(&platform, 1, 1, "2 hours").await, lost(&platform, 1, 2, "2 hours").await);
+    let insert = "INSERT INTO dead_letters (tenant_id, queue, body, reason, detail, exit_report, discarded_at)
+                  VALUES (1, $1, $2, 'poison', 'made by a test', '{\"verdict\": \"OOM\"}', now())";
+    let body = message(1, poison).to_string().into_bytes();
+    platform.database.client().execute(insert, &[&queue_of(1), &body]).await.unwrap();
+    let _supervisor = Supervisor::start(&setup(&platform)).await;
+    platform.completed(&[other]).await;
+    holds_for("the other one stays as it is", WHILE, async || match reconciled(&platform).await {
+        rows if rows == [other] => Ok(()),
+        rows => Err(format!("{rows:?}")),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn switched_off_it_publishes_nothing() {
     let platform = Platform::with_tenants(&[1]).await;
     let row = lost(&platform, 1, 1, "2 hours").await;

@@ -22,6 +22,11 @@ CREATE INDEX IF NOT EXISTS dead_letters_tenant_id_idx ON dead_letters (tenant_id
 CREATE INDEX IF NOT EXISTS dead_letters_open_idx ON dead_letters (id)
     WHERE replayed_at IS NULL AND discarded_at IS NULL;
 
+-- Messages that are suspected of having ended a process, by the raw row that they name: such a row is not published again behind
+-- the back of whoever decides about its letter. There are few of them.
+CREATE INDEX IF NOT EXISTS dead_letters_suspects_idx ON dead_letters (tenant_id, (etl_message(body) ->> 'raw_data_id'))
+    WHERE exit_report IS NOT NULL AND replayed_at IS NULL;
+
 -- Raw rows whose message was missing and has been published again: once, and never a second time. No reference to the raw row: the
 -- table may belong to somebody who deletes from it.
 CREATE TABLE IF NOT EXISTS reconciliations (

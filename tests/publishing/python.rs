@@ -1,4 +1,4 @@
-//! A backend in Python with pika from PyPI, in a virtual environment of its own below the target directory.
+//! A backend in Python with pika from `PyPI`, in a virtual environment of its own below the target directory.
 
 use std::{
     fs::{self, File},

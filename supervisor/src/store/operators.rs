@@ -23,7 +23,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// What the server is told. A lock is waited for only shortly: whoever holds one of a letter for longer is stuck.
 const LIMITS: &str =
-    "SET statement_timeout = '8s'; SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '30s'";
+    "SET statement_timeout = '8s'; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '30s'";
 
 /// The database as operators use it.
 #[derive(Debug)]

@@ -7,9 +7,12 @@ use tokio_postgres::Transaction;
 
 use super::operators::{Session, StoreError, answer};
 
-/// A raw row `r` that has been waiting for too long and was not published again yet; `$2` is the time in seconds.
+/// A raw row `r` that has been waiting for too long and was not published again yet; `$2` is the time in seconds. Nor is its message
+/// suspected of having ended a process: that one is brought back by a person who replays its letter, and by nobody else.
 const LOST: &str = "r.status::text = 'pending' AND r.created_at < now() - make_interval(secs => $2::float8)
-    AND NOT EXISTS (SELECT 1 FROM reconciliations AS c WHERE c.tenant_id = r.tenant_id AND c.raw_data_id = r.id)";
+    AND NOT EXISTS (SELECT 1 FROM reconciliations AS c WHERE c.tenant_id = r.tenant_id AND c.raw_data_id = r.id)
+    AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.tenant_id = r.tenant_id AND d.exit_report IS NOT NULL
+        AND d.replayed_at IS NULL AND etl_message(d.body) ->> 'raw_data_id' = r.id::text)";
 /// What is noted of a row that is no longer pending is of no use after this.
 const FORGET: &str = "DELETE FROM reconciliations AS c WHERE c.published_at < now() - interval '30 days' AND NOT EXISTS
     (SELECT 1 FROM raw_extraction_data AS r WHERE r.id = c.raw_data_id AND r.tenant_id = c.tenant_id

@@ -22,7 +22,7 @@ pub(super) fn lines(letters: &[DeadLetter], colour: bool) -> String {
             letter.created_at,
             whose(letter),
             names(letter),
-            letter.detail.replace('\n', " "),
+            plain(&letter.detail.replace('\n', " ")),
         );
     }
     text
@@ -56,7 +56,12 @@ pub(super) fn whole(detail: &DeadLetterDetail) -> String {
     field("message", &format!("{} bytes, as {}:", letter.body_bytes, detail.body_encoding));
     text.push_str(&detail.body);
     text.push('\n');
-    text
+    plain(&text)
+}
+
+/// Without what a terminal would obey: a message may say anything.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 fn whose(letter: &DeadLetter) -> String {
@@ -64,12 +69,13 @@ fn whose(letter: &DeadLetter) -> String {
 }
 
 fn names(letter: &DeadLetter) -> String {
-    match (&letter.kind, letter.raw_data_id) {
+    let named = match (&letter.kind, letter.raw_data_id) {
         (Some(kind), Some(row)) => format!("{kind} {row}"),
         (Some(kind), None) => kind.clone(),
         (None, Some(row)) => format!("row {row}"),
         (None, None) => "-".to_owned(),
-    }
+    };
+    plain(&named)
 }
 
 #[cfg(test)]
@@ -102,6 +108,8 @@ mod tests {
             DeadLetter { state: LetterState::Replayed, tenant_id: None, kind: None, raw_data_id: None, ..letter() };
         let line = lines(&[replayed], false);
         assert!(line.contains("no tenant") && line.contains("  replayed  the document"), "{line}");
+        let rude = DeadLetter { kind: Some("\x1b[2J".to_owned()), ..letter() };
+        assert!(!lines(&[rude], false).contains('\x1b'), "what a message says is not obeyed by the terminal");
         assert!(lines(&[letter()], true).contains("\x1b[33mpayload_shape"));
     }
 
