@@ -197,7 +197,7 @@ async fn many_lost_rows_are_published_in_rounds_of_the_limit() {
         rows.push(lost(&platform, 1, seed, "2 hours").await);
     }
     let supervisor = Supervisor::start(&setup(&platform).set("reconcile", "limit", "120")).await;
-    platform.completed_within(&rows, Duration::from_secs(60)).await;
+    platform.completed_within(&rows, Duration::from_mins(1)).await;
     assert_eq!(reconciled(&platform).await, rows);
     let select = "SELECT max(n) FROM (SELECT count(*) AS n FROM reconciliations GROUP BY published_at) AS t";
     let largest: i64 = platform.database.client().query_one(select, &[]).await.unwrap().get(0);

@@ -15,7 +15,7 @@ use tokio_postgres::Client;
 
 pub(crate) const LETTERS: &str = "/api/v1/admin/dead-letters";
 /// Long enough for hundreds of messages on a busy machine.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// A document that can never be transformed: `payload_shape`.
 pub(crate) fn bad() -> Value {

@@ -122,7 +122,8 @@ pub(super) async fn replay(
         let replayed = replayed.map_err(|_| {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor stopped in the middle of it")
         })??;
-        settled = LettersSettled { matched: settled.matched, ..replayed };
+        let matched = settled.matched.max(count(replayed.done + replayed.failed.len()));
+        settled = LettersSettled { matched, ..replayed };
     }
     log(&caller, "replay", &settled);
     Ok(JsonBody(settled))
@@ -139,6 +140,7 @@ pub(super) async fn discard(
     if !settled.dry_run && !chosen.ids.is_empty() {
         settled.done = store(&api)?.session().await?.discard(&chosen.ids, tenant).await?;
         settled.skipped = chosen.ids.len() - settled.done.min(chosen.ids.len());
+        settled.matched = settled.matched.max(count(settled.done));
     }
     log(&caller, "discard", &settled);
     Ok(JsonBody(settled))
@@ -171,8 +173,10 @@ async fn choose(
             let mut ids = ids.clone();
             ids.sort_unstable();
             ids.dedup();
-            let open = store(api)?.session().await?.open_among(&ids, tenant).await?;
-            (ids, i64::try_from(open.len()).unwrap_or(i64::MAX))
+            // Where it is done, it is counted as it is done.
+            let open =
+                if selection.dry_run { store(api)?.session().await?.open_among(&ids, tenant).await?.len() } else { 0 };
+            (ids, count(open))
         }
         (None, Some(filter)) => {
             let filter = read(filter, tenant)?;
@@ -190,6 +194,10 @@ async fn choose(
         }
     };
     Ok((Chosen { ids, settled: LettersSettled { dry_run: selection.dry_run, matched, ..Default::default() } }, tenant))
+}
+
+fn count(letters: usize) -> i64 {
+    i64::try_from(letters).unwrap_or(i64::MAX)
 }
 
 fn read(filter: &LetterFilter, tenant: Option<TenantId>) -> Result<Filter, Refusal> {

@@ -15,7 +15,7 @@ use super::{
 use crate::cli::{Client, output, progress::Progress};
 
 /// Letters of one call.
-const CHUNK: usize = 100;
+const CHUNK: usize = 250;
 /// So many failures are named; the rest is counted.
 const NAMED: usize = 10;
 /// With these the next call would fare no better.
