@@ -175,6 +175,51 @@ async fn a_message_that_is_suspected_of_ending_processes_is_left_to_people() {
 }
 
 #[tokio::test]
+async fn nobody_is_published_for_after_a_single_look() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let row = lost(&platform, 1, 1, "2 hours").await;
+    let client = platform.database.client();
+    client.batch_execute("CREATE TABLE began AS SELECT clock_timestamp() AS at").await.unwrap();
+    let _supervisor = Supervisor::start(&setup(&platform).set("reconcile", "every", "\"1s\"")).await;
+    platform.completed(&[row]).await;
+    // The first look is one second after the start, the second one two.
+    let select = "SELECT EXTRACT(epoch FROM published_at - at)::float8 FROM reconciliations, began";
+    let seconds: f64 = client.query_one(select, &[]).await.unwrap().get(0);
+    assert!(seconds >= 1.9, "published {seconds} s after the start");
+}
+
+#[tokio::test]
+async fn killed_between_publishing_and_commit_it_doubles_nothing() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let row = lost(&platform, 1, 1, "2 hours").await;
+    let client = platform.database.client();
+    // Runs when the commit begins.
+    let hold = "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
+                BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END $$;
+                CREATE CONSTRAINT TRIGGER held AFTER INSERT ON reconciliations
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION held();
+                SELECT pg_advisory_lock(4711)";
+    client.batch_execute(hold).await.unwrap();
+    let mut supervisor = Supervisor::start(&setup(&platform)).await;
+    platform.someone_waits_for_a_lock().await;
+    supervisor.kill_brain();
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'etl-supervisor reconcile'
+               AND datname = current_database()";
+    platform.database.connect_as_admin().await.execute(end, &[]).await.unwrap();
+    // The message was in the queue: a worker that outlives the brain, or the next one, has done it.
+    supervisor.start_brain().await;
+    platform.completed(&[row]).await;
+    client.batch_execute("SELECT pg_advisory_unlock(4711)").await.unwrap();
+    let versions = platform.versions().await;
+    holds_for("nothing happens any more", WHILE, async || match reconciled(&platform).await {
+        none if none.is_empty() && platform.versions().await == versions => Ok(()),
+        some => Err(format!("{some:?}")),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn switched_off_it_publishes_nothing() {
     let platform = Platform::with_tenants(&[1]).await;
     let row = lost(&platform, 1, 1, "2 hours").await;

@@ -6,6 +6,8 @@ use system_tests::{
     Platform, Setup, Supervisor, eventually,
     http::Call,
     platform::{message, queue_of},
+    proxy::Proxy,
+    supervisor_setup::quoted,
 };
 
 use super::letters::{
@@ -115,7 +117,42 @@ async fn a_discarded_letter_is_kept_and_never_replayed() {
 }
 
 #[tokio::test]
-async fn without_the_database_the_answer_is_a_problem_and_soon() {
+async fn while_broker_or_database_is_away_letters_stay_as_they_are() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let (broker, database) = (platform.broker.address(), address(platform.database.url()));
+    let (broker_proxy, database_proxy) = (Proxy::to(&broker), Proxy::to(&database));
+    let setup = Setup::on(&platform)
+        .set("broker", "url", &quoted(platform.broker.url().replace(&broker, broker_proxy.address())))
+        .set("database", "url", &quoted(platform.database.url().replace(&database, database_proxy.address())));
+    let supervisor = Supervisor::start(&setup).await;
+    supervisor.until("it knows its tenants", |status| !status.tenants.is_empty()).await;
+    supervisor.control("stop", None).await;
+    letter(&platform, 1, &json!({})).await;
+    let code = async |call| {
+        let reply = supervisor.socket(call).await.expect("an answer in good time");
+        reply.expect_status(503).json::<Value>()["code"].as_str().unwrap_or_default().to_owned()
+    };
+    let replay = || Call::post(&format!("{LETTERS}/replay"), json!({"filter": {}}));
+
+    drop(broker_proxy);
+    assert_eq!(code(replay()).await, "broker_unavailable");
+    // A database that takes a connection and says nothing.
+    database_proxy.hold_what_clients_send();
+    assert_eq!(code(Call::get(LETTERS)).await, "database_slow");
+    drop(database_proxy);
+    assert_eq!(code(Call::get(LETTERS)).await, "database_unavailable");
+    assert_eq!(code(replay()).await, "database_unavailable");
+    assert_eq!(open(&platform).await, 1);
+}
+
+/// `host:port` of a URL.
+fn address(url: &str) -> String {
+    let rest = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_database_that_is_locked_or_not_migrated_is_a_problem_and_soon() {
     let platform = Platform::with_tenants(&[1]).await;
     let supervisor = without_workers(&platform).await;
     let lock = platform.database.connect().await;

@@ -7,10 +7,13 @@ use std::{
     process::{Command, Stdio},
 };
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 use system_tests::{
     Platform, Setup, Supervisor, binaries,
+    broker::Depth,
     platform::{message, queue_of},
+    processes,
     stack::blocking,
     supervisor::Printed,
 };
@@ -94,6 +97,25 @@ async fn a_tenant_without_a_queue_stops_it_at_the_right_line() {
     assert!(printed.stderr.contains("line 51: the broker has no queue transform_queue_tenant_404"), "{printed:?}");
     let ready = ready(&platform, 1).await;
     assert!((50..=255).contains(&ready), "what was under way with it, and no more: {ready}");
+}
+
+#[tokio::test]
+async fn interrupted_while_its_pipe_is_silent_it_says_how_far_it_has_come() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let supervisor = Supervisor::prepare(&Setup::on(&platform));
+    let mut command = Command::new(binaries::supervisor());
+    command.args(["publish", "--from", "-", "--config"]).arg(supervisor.config());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().expect("a pipe");
+    pipe.write_all(lines(1, 3).as_bytes()).unwrap();
+    // What was given is not kept back until there is more.
+    platform.broker.has(&queue_of(1), Depth { ready: 3, consumers: 0 }).await;
+    processes::signal(i32::try_from(child.id()).unwrap(), Signal::SIGINT);
+    let output = blocking(move || child.wait_with_output()).await.unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
+    assert!(stdout.contains("published 3 messages") && stdout.contains("up to line 3 is confirmed"), "{stdout}");
+    assert!(stderr.contains("interrupted"), "{stderr}");
 }
 
 #[tokio::test]
