@@ -61,7 +61,7 @@ pub(super) async fn publish(place: &Place, arguments: &Arguments) -> Result<Exit
     };
     let publisher = connect(place).await?;
     let queue = arguments.queue_type.queue_of(tenant_id).to_string();
-    let mut progress = Progress::new("publishing", Some(rows.clone().count() as u64));
+    let mut progress = Progress::new("publishing", u64::try_from(rows.end() - rows.start() + 1).ok());
     let (mut pack, mut confirmed) = (Pack::default(), 0);
     for row in rows.clone() {
         let (raw_data_id, kind, extra) = (Some(row), kind.clone(), serde_json::Map::new());
