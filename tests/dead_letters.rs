@@ -10,3 +10,5 @@ mod interrupted;
 mod letters;
 #[path = "dead_letters/replay.rs"]
 mod replay;
+#[path = "dead_letters/suspects.rs"]
+mod suspects;

@@ -91,6 +91,9 @@ impl Supervisor {
                         fleet.store(Arc::new(next));
                         let _ = answer.send(Ok(1));
                     }
+                    Order::Forgive { answer, .. } => {
+                        let _ = answer.send(Ok(false));
+                    }
                     Order::ConfirmTenants { answer, .. } => {
                         let mut list = TenantList::clone(&fleet.load().tenant_list);
                         list.tenants = list.refused.take().unwrap_or_default();

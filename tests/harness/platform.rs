@@ -11,8 +11,26 @@ use crate::{SOON, broker::TestBroker, database::TestDatabase, eventually, stack:
 /// The data type that the suites transform.
 pub const KIND: &str = "jira_custom_fields";
 
-/// Tables that a createmeta document fills.
-pub const FINAL_TABLES: [&str; 5] = ["projects", "wits", "projects_wits", "custom_fields", "custom_fields_mappings"];
+/// The tables that documents become.
+pub const FINAL_TABLES: [&str; 17] = [
+    "projects",
+    "wits",
+    "projects_wits",
+    "statuses",
+    "projects_statuses",
+    "custom_fields",
+    "custom_fields_mappings",
+    "sprints",
+    "work_items",
+    "changelogs",
+    "work_items_sprints",
+    "work_items_prs_links",
+    "repositories",
+    "prs",
+    "prs_commits",
+    "prs_reviews",
+    "prs_comments",
+];
 
 /// A database and a broker of one test.
 pub struct Platform {

@@ -9,13 +9,16 @@ mod connection;
 mod custom_fields;
 mod dead_letters;
 mod error;
+mod lookup;
+mod mapping;
 mod projects;
 mod raw_rows;
 mod transaction;
+mod upsert;
 mod wits;
 mod write;
 
 pub use connection::{InvalidDatabaseUrl, Store, StoreSettings};
 pub use dead_letters::{Letter, Message};
 pub use error::StoreError;
-pub use transaction::{Completed, Transaction};
+pub use transaction::{Begun, Ended, Transaction, Transformed};

@@ -35,7 +35,8 @@ impl Tables {
         }
         for (key, row) in &rows.custom_fields {
             let old = self.custom_fields.get(key);
-            let kind = row.field_type.clone().or(old.map(|old| old.1.clone())).unwrap_or_else(|| "string".to_owned());
+            let kind =
+                row.field_type.clone().or(old.map(|old| old.1.clone())).unwrap_or_else(|| row.default_type.to_owned());
             let operations = row.operations.clone().or(old.map(|old| old.2.clone())).unwrap_or_else(|| "[]".to_owned());
             self.custom_fields.insert(key.clone(), (row.name.clone(), kind, operations));
         }
@@ -87,7 +88,7 @@ fn document() -> impl Strategy<Value = Value> {
 fn rows(document: &Value, integration: i64) -> RowSet {
     let scope = Scope { tenant: 7.try_into().unwrap(), integration };
     let data_type = registry::find("jira_custom_fields").unwrap();
-    (data_type.transform)(&document.to_string(), scope).map(|result| result.rows).unwrap_or_default()
+    (data_type.transform)(&document.to_string(), &scope.into()).map(|result| result.rows).unwrap_or_default()
 }
 
 proptest! {

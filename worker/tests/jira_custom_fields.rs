@@ -17,7 +17,7 @@ fn scope() -> Scope {
 }
 
 fn transform_text(document: &str) -> Result<Transformed, PayloadShape> {
-    (registry::find("jira_custom_fields").unwrap().transform)(document, scope())
+    (registry::find("jira_custom_fields").unwrap().transform)(document, &scope().into())
 }
 
 fn transform(document: &Value) -> Transformed {
@@ -215,7 +215,7 @@ fn the_big_document_has_twelve_projects_eleven_types_and_eighty_six_pairs() {
 #[test]
 fn rows_are_printed_in_the_order_in_which_they_are_written() {
     let result = transform(&with_fields(&json!({"customfield_1": {"name": "A"}})));
-    let lines: Vec<Value> = result.rows.lines().map(|line| serde_json::from_str(&line).unwrap()).collect();
+    let lines: Vec<Value> = result.rows.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let tables: Vec<&str> = lines.iter().map(|line| line["table"].as_str().unwrap()).collect();
     assert_eq!(tables, ["projects", "wits", "projects_wits", "custom_fields", "custom_fields_mappings"]);
     assert_eq!(

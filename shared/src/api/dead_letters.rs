@@ -143,7 +143,7 @@ pub struct LettersSettled {
 pub struct LetterFailure {
     /// Which.
     pub id: i64,
-    /// A stable word: `queue_missing`, `refused`, `unconfirmed`.
+    /// A stable word: `queue_missing`, `refused`, `unconfirmed`, `not_forgiven`, `database_unavailable`.
     pub code: String,
     /// What happened, for a person.
     pub detail: String,

@@ -117,8 +117,8 @@ pub(super) async fn replay(
     if !settled.dry_run && !chosen.ids.is_empty() {
         // A task of its own: a client that hangs up does not stop it in the middle. That it would do no harm stands in
         // `store::letters::taking`.
-        let (api, ids) = (Arc::clone(&api), chosen.ids);
-        let replayed = tokio::spawn(async move { replay::replay(&api, &ids, tenant).await }).await;
+        let (api, ids, by) = (Arc::clone(&api), chosen.ids, caller.name());
+        let replayed = tokio::spawn(async move { replay::replay(&api, &ids, tenant, &by).await }).await;
         let replayed = replayed.map_err(|_| {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor stopped in the middle of it")
         })??;

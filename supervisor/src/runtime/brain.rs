@@ -10,7 +10,6 @@ use std::{
 };
 
 use etl_shared::credentials::{Credentials, CredentialsError};
-use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -19,8 +18,9 @@ use super::{
     handle::Handle,
     lock::{InstanceLock, LockError},
     news::News,
-    recorder::{BelievedTenants, Recorder, StateFile, StateFileError},
+    recorder::{Note, Recorder, StateFile, StateFileError},
     signals::Signals,
+    strikes_file,
 };
 use crate::{
     api,
@@ -84,22 +84,23 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     prepare(&settings.runtime.state_directory, 0o750)?;
     let _lock = InstanceLock::take(&settings.runtime.directory)?;
     let state = StateFile::read(&settings.runtime.state_directory)?;
+    let strikes = strikes_file::read(&settings.runtime.state_directory);
     let handover = handover(&settings)?;
 
     let board = Board::new();
     let view = board.published();
     let (news_sender, news) = mpsc::unbounded_channel();
     let (orders_sender, orders) = mpsc::channel(64);
-    let (believed_sender, believed) = mpsc::unbounded_channel();
+    let (notes_sender, notes) = mpsc::unbounded_channel();
     let (wanted_queues, wanted_queues_seen) = watch::channel(Arc::default());
     let (reload_tenants, reload_tenants_seen) = watch::channel(0);
-    let recorder =
-        Recorder::new(state.clone(), settings.runtime.state_directory.clone(), view.clone(), news_sender.clone());
+    let directory = settings.runtime.state_directory.clone();
+    let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
     let republished = Republished::default();
     let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
     let outside =
         Outside { settings: settings.clone(), reconciler, news: news_sender, wanted_queues_seen, reload_tenants_seen };
-    outside.start(recorder, orders, believed)?;
+    outside.start(recorder, orders, notes)?;
 
     let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished))?;
     if let Some(address) = api.address() {
@@ -115,7 +116,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         switches: state.switches,
         last_tenants: state.tenants,
         news,
-        believed: believed_sender,
+        notes: notes_sender,
+        strikes,
         wanted_queues,
         reload_tenants,
         board,
@@ -152,7 +154,7 @@ impl Outside {
         self,
         recorder: Recorder,
         orders: mpsc::Receiver<super::handle::Order>,
-        believed: mpsc::UnboundedReceiver<BelievedTenants>,
+        notes: mpsc::UnboundedReceiver<Note>,
     ) -> Result<(), BrainError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -173,7 +175,7 @@ impl Outside {
                 if let Some(reconciler) = self.reconciler {
                     tokio::spawn(reconciler.run());
                 }
-                recorder.run(orders, believed).await;
+                recorder.run(orders, notes).await;
             });
         };
         thread::Builder::new()
@@ -210,11 +212,10 @@ fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {
 }
 
 /// What every worker is handed, where both broker and database are configured.
-pub(super) fn handover(settings: &Settings) -> Result<Option<SecretString>, CredentialsError> {
+pub(super) fn handover(settings: &Settings) -> Result<Option<Credentials>, CredentialsError> {
     match (&settings.broker, &settings.database) {
         (Some(broker), Some(database)) => {
-            let credentials = Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? };
-            Ok(Some(credentials.to_handover()))
+            Ok(Some(Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? }))
         }
         _ => Ok(None),
     }

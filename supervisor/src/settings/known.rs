@@ -57,6 +57,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("queue_type", Known::Value),
         ]),
     ),
+    ("poison", Known::Section(&[("strikes", Known::Value), ("window", Known::Value)])),
     ("limits", Known::Section(&[("sample_every", Known::Value)])),
     (
         "queues",
@@ -66,6 +67,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("ready", Known::Value),
             ("start_timeout", Known::Value),
             ("grace", Known::Value),
+            ("job_timeout", Known::Value),
             ("environment", Known::Free),
             ("working_directory", Known::Value),
             ("log_max_size", Known::Value),

@@ -34,6 +34,9 @@ impl Settings {
             if queue.start_timeout.is_zero() {
                 return wrong(format!("queues.{name}.start_timeout must be longer than nothing"));
             }
+            if queue.job_timeout.is_zero() {
+                return wrong(format!("queues.{name}.job_timeout must be longer than nothing"));
+            }
         }
         for (key, directory) in [
             ("directory", &self.runtime.directory),
@@ -55,6 +58,12 @@ impl Settings {
         }
         if !(1..=100_000).contains(&self.reconcile.limit) {
             return wrong("reconcile.limit must be from 1 to 100000".to_owned());
+        }
+        if !(1..=10).contains(&self.poison.strikes) {
+            return wrong("poison.strikes must be from 1 to 10".to_owned());
+        }
+        if self.poison.window.is_zero() {
+            return wrong("poison.window must be longer than nothing".to_owned());
         }
         if let Some(broker) = &self.broker {
             for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
@@ -125,6 +134,9 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\ncommand = [\"x\", \"{tennant}\"]", "{tennant}"),
             ("tenants = [1]\n[queues.transform]\nworkers = 0", "from 1 to 64"),
             ("tenants = [1]\n[queues.transform]\ngrace = \"soon\"", "30s"),
+            ("tenants = [1]\n[queues.transform]\njob_timeout = \"0s\"", "job_timeout must be longer"),
+            ("tenants = [1]\n[poison]\nstrikes = 0", "from 1 to 10"),
+            ("tenants = [1]\n[poison]\nwindow = \"0s\"", "poison.window"),
             ("tenants = [1]\n[queues.Transform]\nworkers = 1", "not a queue type"),
             ("tenants = [1]\n[queues.transform]\nlog_max_size = \"big\"", "256MiB"),
             ("tenants = [1]\n[runtime]\ndirectory = \"run\"", "absolute"),

@@ -143,6 +143,21 @@ impl Session<'_> {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
+    /// Those of the letters whose message is suspected of having ended a process, each with queue and body.
+    pub async fn suspects_among(
+        &self,
+        ids: &[i64],
+        tenant: Option<TenantId>,
+    ) -> Result<Vec<(i64, String, Vec<u8>)>, StoreError> {
+        let select = format!(
+            "SELECT id, queue, body FROM dead_letters WHERE id = ANY($1::bigint[]) AND exit_report IS NOT NULL
+             AND ($2::bigint IS NULL OR tenant_id = $2) AND {OPEN} ORDER BY id"
+        );
+        let tenant = tenant.map(TenantId::get);
+        let rows = answer("looking for suspects", self.client.query(&select, &[&ids, &tenant])).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+
     /// Marks letters as discarded; nothing is deleted. Returns how many were open until now.
     pub async fn discard(&self, ids: &[i64], tenant: Option<TenantId>) -> Result<usize, StoreError> {
         // Locked in the order of their numbers, as everybody does here: two calls wait for each other in one direction only.

@@ -9,8 +9,10 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Deserializer, de::Visitor};
 use serde_json::value::RawValue;
 
+mod dates;
 mod shapes;
 
+pub use dates::{Moment, moment};
 pub(crate) use shapes::everything_else_is;
 pub use shapes::{Element, List};
 

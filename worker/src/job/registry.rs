@@ -3,12 +3,25 @@
 use std::fmt;
 
 use super::{
-    rows::{RowSet, Scope},
+    batching::{Table, Tables},
+    context::Context,
+    references::References,
+    rows::RowSet,
     transform,
     warnings::Warnings,
 };
 
-const DATA_TYPES: &[&DataType] = &[&transform::jira_custom_fields::DATA_TYPE];
+const DATA_TYPES: &[&DataType] = &[
+    &transform::jira_custom_fields::DATA_TYPE,
+    &transform::jira_special_fields::DATA_TYPE,
+    &transform::jira_projects_and_issue_types::DATA_TYPE,
+    &transform::jira_statuses_and_relationships::DATA_TYPE,
+    &transform::jira_issues_with_changelogs::DATA_TYPE,
+    &transform::jira_dev_status::DATA_TYPE,
+    &transform::jira_sprint_reports::DATA_TYPE,
+    &transform::github_repositories::DATA_TYPE,
+    &transform::github_prs_commits_reviews_comments::DATA_TYPE,
+];
 
 /// One data type.
 pub struct DataType {
@@ -16,8 +29,21 @@ pub struct DataType {
     pub name: &'static str,
     /// Other names that messages and raw rows use for it.
     pub aliases: &'static [&'static str],
+    /// What it looks for among stored rows once its own are written.
+    pub seeks: Tables,
+    /// What it has to know before it starts.
+    pub needs: Tables,
+    /// What it stores.
+    pub stores: Tables,
     /// Turns a document, as JSON text, into rows.
-    pub transform: fn(&str, Scope) -> Result<Transformed, PayloadShape>,
+    pub transform: fn(&str, &Context<'_>) -> Result<Transformed, PayloadShape>,
+}
+
+impl DataType {
+    /// Whether the transform has to know which custom fields are mapped.
+    pub const fn needs_mapping(&self) -> bool {
+        self.needs.contains(Table::Fields)
+    }
 }
 
 /// What a document turned into.
@@ -27,6 +53,8 @@ pub struct Transformed {
     pub rows: RowSet,
     /// What could not be used.
     pub warnings: Warnings,
+    /// What it refers to.
+    pub references: References,
 }
 
 /// The document has another shape than its type promises. The text says what was expected and never quotes the document.

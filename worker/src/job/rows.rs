@@ -5,6 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use etl_shared::TenantId;
 use serde::Serialize;
 
+mod github;
+mod issues;
+mod links;
+mod reports;
+
+pub use github::GithubRows;
+pub use issues::IssueRows;
+pub use links::LinkRows;
+pub use reports::ReportRows;
+
+/// What a document says of a column: `None` says nothing and leaves the column as it is, `Some(None)` clears it.
+pub type Given<T> = Option<Option<T>>;
+
 /// Whose rows: every table's key begins with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Scope {
@@ -26,6 +39,23 @@ pub struct Key {
     pub external_id: String,
 }
 
+/// The rows of a few tables that belong together.
+pub trait Rows: Default {
+    /// Whether writing both at once would not do what writing one after the other does.
+    fn clashes_with(&self, _later: &Self) -> bool {
+        false
+    }
+
+    /// Lays later rows over these.
+    fn merge(&mut self, later: Self);
+
+    /// How many rows there are.
+    fn count(&self) -> usize;
+
+    /// Every row as a line of JSON that names its table, in the order in which they are written.
+    fn lines(&self, out: &mut Vec<String>);
+}
+
 /// A row of `projects`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Project {
@@ -33,6 +63,9 @@ pub struct Project {
     pub key: String,
     /// The long name.
     pub name: String,
+    /// `software`, `business` and the like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_type: Given<String>,
 }
 
 /// A row of `wits`: a work item type.
@@ -41,7 +74,8 @@ pub struct Wit {
     /// As Jira calls it.
     pub original_name: String,
     /// `None` leaves the column as it is, `Some(None)` clears it.
-    pub description: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Given<String>,
     /// `None` leaves the column as it is.
     pub hierarchy_level: Option<i32>,
 }
@@ -65,6 +99,9 @@ pub struct CustomField {
     pub name: String,
     /// `None` leaves the column as it is.
     pub field_type: Option<String>,
+    /// The type of a new field whose type is not given.
+    #[serde(skip)]
+    pub default_type: &'static str,
     /// A JSON array; `None` leaves the column as it is.
     pub operations: Option<String>,
 }
@@ -82,12 +119,33 @@ pub struct RowSet {
     pub custom_fields: BTreeMap<Key, CustomField>,
     /// `custom_fields_mappings`: whose special fields are to be looked for.
     pub custom_fields_mappings: BTreeSet<Scope>,
+    /// Issues, their histories and sprints.
+    pub issues: IssueRows,
+    /// Pull requests of issues, as Jira knows them.
+    pub links: LinkRows,
+    /// Sprint reports.
+    pub reports: ReportRows,
+    /// Repositories and pull requests.
+    pub github: GithubRows,
 }
 
 impl RowSet {
+    /// Whether writing both at once would not do what writing one after the other does.
+    pub fn clashes_with(&self, later: &Self) -> bool {
+        self.issues.clashes_with(&later.issues)
+            || self.links.clashes_with(&later.links)
+            || self.reports.clashes_with(&later.reports)
+            || self.github.clashes_with(&later.github)
+    }
+
     /// Lays later rows over these, so that writing the result once does what writing both in turn would have done.
     pub fn merge(&mut self, later: Self) {
-        self.projects.extend(later.projects);
+        for (key, mut project) in later.projects {
+            if let Some(earlier) = self.projects.remove(&key) {
+                project.project_type = project.project_type.or(earlier.project_type);
+            }
+            self.projects.insert(key, project);
+        }
         self.projects_wits.extend(later.projects_wits);
         self.custom_fields_mappings.extend(later.custom_fields_mappings);
         for (key, mut wit) in later.wits {
@@ -100,10 +158,16 @@ impl RowSet {
         for (key, mut field) in later.custom_fields {
             if let Some(earlier) = self.custom_fields.remove(&key) {
                 field.field_type = field.field_type.or(earlier.field_type);
+                // What a first message would have stored stays where a second one says nothing of it.
+                field.default_type = earlier.default_type;
                 field.operations = field.operations.or(earlier.operations);
             }
             self.custom_fields.insert(key, field);
         }
+        self.issues.merge(later.issues);
+        self.links.merge(later.links);
+        self.reports.merge(later.reports);
+        self.github.merge(later.github);
     }
 
     /// How many rows there are in all tables.
@@ -113,6 +177,10 @@ impl RowSet {
             + self.projects_wits.len()
             + self.custom_fields.len()
             + self.custom_fields_mappings.len()
+            + self.issues.count()
+            + self.links.count()
+            + self.reports.count()
+            + self.github.count()
     }
 
     /// Whether there is nothing to write.
@@ -121,28 +189,31 @@ impl RowSet {
     }
 
     /// Every row as one line of JSON that names its table, in the order in which they are written.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        fn keyed<'a, R: Serialize>(
-            table: &'static str,
-            rows: &'a BTreeMap<Key, R>,
-        ) -> impl Iterator<Item = String> + use<'a, R> {
-            rows.iter().filter_map(move |(key, row)| line(table, key, row))
-        }
-        keyed("projects", &self.projects)
-            .chain(keyed("wits", &self.wits))
-            .chain(self.projects_wits.iter().filter_map(|row| line("projects_wits", row, &Nothing {})))
-            .chain(keyed("custom_fields", &self.custom_fields))
-            .chain(
-                self.custom_fields_mappings
-                    .iter()
-                    .filter_map(|scope| line("custom_fields_mappings", scope, &Nothing {})),
-            )
+    pub fn lines(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        keyed("projects", &self.projects, &mut out);
+        keyed("wits", &self.wits, &mut out);
+        out.extend(self.projects_wits.iter().filter_map(|row| line("projects_wits", row, &Nothing {})));
+        keyed("custom_fields", &self.custom_fields, &mut out);
+        let mappings = self.custom_fields_mappings.iter();
+        out.extend(mappings.filter_map(|scope| line("custom_fields_mappings", scope, &Nothing {})));
+        self.issues.lines(&mut out);
+        self.links.lines(&mut out);
+        self.reports.lines(&mut out);
+        self.github.lines(&mut out);
+        out
     }
+}
+
+/// The lines of one table.
+fn keyed<K: Serialize, R: Serialize>(table: &'static str, rows: &BTreeMap<K, R>, out: &mut Vec<String>) {
+    out.extend(rows.iter().filter_map(|(key, row)| line(table, key, row)));
 }
 
 #[derive(Serialize)]
 struct Nothing {}
 
+/// One row, as text.
 fn line(table: &'static str, key: &impl Serialize, row: &impl Serialize) -> Option<String> {
     #[derive(Serialize)]
     struct Line<'a, K, R> {

@@ -1,6 +1,14 @@
 //! One file a data type: from the document's text to rows.
 
+pub mod github_prs_commits_reviews_comments;
+pub mod github_repositories;
 pub mod jira_custom_fields;
+pub mod jira_dev_status;
+pub mod jira_issues_with_changelogs;
+pub mod jira_projects_and_issue_types;
+pub mod jira_special_fields;
+pub mod jira_sprint_reports;
+pub mod jira_statuses_and_relationships;
 
 /// Which of Jira's custom fields have a meaning of their own, by external id. They differ between Jira sites.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,18 +4,22 @@ use std::cell::RefCell;
 
 use etl_shared::flight::Mark;
 
-use super::{flight::Flight, rehearsal};
+use super::{flight::Flight, rehearsal, seam};
 use crate::{
     job::{
-        Assignment, DeadLetter, Done, Fate, Reason, RowSet, Wait, inspection::Found, inspection::inspect,
-        registry::Transformed,
+        Assignment, Context, DeadLetter, Done, Fate, Reason, RowSet, Wait,
+        batching::share_a_batch,
+        inspection::{Found, inspect},
+        registry,
     },
-    store::{Completed, Store, StoreError},
+    store::{self, Begun, Store, StoreError},
 };
 
 /// Documents that take more room than this where they are stored (which is compressed) are fetched one by one, after the
 /// flight record has named them.
 const BIG: u64 = 32 * 1024;
+/// Documents come along when their rows are locked where each takes at most its share of this.
+const ALONG: u64 = 2 * 1024 * 1024;
 /// Small documents are fetched together up to this sum.
 const TOGETHER: u64 = 1024 * 1024;
 /// A batch ends with the document that brings it over this sum; the other messages wait for the next one.
@@ -32,19 +36,21 @@ pub(super) struct Item {
     pub(super) attempts: u32,
 }
 
-/// Serves the messages in one transaction and returns the fate of each; `None` where the batch was too big for it.
+/// Serves the messages in one transaction and returns the fate of each; `None` where it has to wait for another one: the batch
+/// was too big for it, or an earlier message must be stored first.
 pub(super) async fn transact(
     store: &mut Store,
     flight: &RefCell<Flight>,
     items: &[Item],
     dry_run: bool,
 ) -> Result<Vec<Option<Fate>>, StoreError> {
+    let mut fates: Vec<Option<Fate>> = vec![None; items.len()];
+    let items = &items[..share_a_batch(items.iter().map(|item| &item.work))];
     let committing = |chosen: &mut dyn Iterator<Item = Mark>| flight.borrow_mut().committing(chosen);
     committing(&mut items.iter().map(|item| item.mark));
     let works: Vec<Assignment> = items.iter().map(|item| item.work).collect();
-    let (mut transaction, found) = store.begin(&works).await?;
+    let Begun { mut transaction, found, documents, mappings } = store.begin(&works, inline(works.len())).await?;
 
-    let mut fates: Vec<Option<Fate>> = vec![None; items.len()];
     let mut sizes = Vec::new();
     for (n, (work, found)) in works.iter().zip(&found).enumerate() {
         match inspect(work, found) {
@@ -54,60 +60,86 @@ pub(super) async fn transact(
         }
     }
 
-    let mut results: Vec<Option<Transformed>> = items.iter().map(|_| None).collect();
-    for group in groups(&sizes) {
+    let mut results: Vec<Option<registry::Transformed>> = items.iter().map(|_| None).collect();
+    let mut transform = |n: usize, document: &str| {
+        flight.borrow_mut().transforming(items[n].mark);
+        seam::look(document);
+        let context = Context { scope: works[n].scope, mapping: mappings.get(&works[n].scope) };
+        match (works[n].data_type.transform)(document, &context) {
+            Ok(transformed) => results[n] = Some(transformed),
+            Err(shape) => {
+                let (reason, detail) = (Reason::PayloadShape, shape.to_string());
+                fates[n] = Some(Fate::DeadLetter(DeadLetter { reason, detail, fails: Some(works[n].row()) }));
+            }
+        }
+    };
+    let mut to_fetch = Vec::new();
+    for (n, size) in within(&sizes) {
+        match documents.get(&works[n].raw_data_id) {
+            Some(document) => transform(n, document),
+            None => to_fetch.push((n, size)),
+        }
+    }
+    drop(documents);
+    for group in groups(&to_fetch) {
         match group.as_slice() {
             [one] => flight.borrow_mut().transforming(items[*one].mark),
             several => committing(&mut several.iter().map(|n| items[*n].mark)),
         }
         let wanted: Vec<Assignment> = group.iter().map(|n| works[*n]).collect();
-        let fetched = transaction.documents(&wanted, |at, document| {
-            let n = group[at];
-            flight.borrow_mut().transforming(items[n].mark);
-            match (works[n].data_type.transform)(document, works[n].scope) {
-                Ok(transformed) => results[n] = Some(transformed),
-                Err(shape) => {
-                    let (reason, detail) = (Reason::PayloadShape, shape.to_string());
-                    fates[n] = Some(Fate::DeadLetter(DeadLetter { reason, detail, fails: Some(works[n].row()) }));
-                }
-            }
-        });
+        let fetched = transaction.documents(&wanted, |at, document| transform(group[at], document));
         if let Err(error) = fetched.await {
             transaction.roll_back().await;
             return Err(error);
         }
-        for n in group {
-            if results[n].is_none() && fates[n].is_none() {
-                let detail = "the document of the locked raw row could not be read".to_owned();
-                fates[n] = Some(Fate::Retry(Wait::Unexpected, detail));
-            }
+    }
+    for (n, _) in within(&sizes) {
+        if results[n].is_none() && fates[n].is_none() {
+            let detail = "the document of the locked raw row could not be read".to_owned();
+            fates[n] = Some(Fate::Retry(Wait::Unexpected, detail));
         }
     }
 
+    // From here on it is no longer the last document alone that may be the cause of what happens.
+    committing(&mut items.iter().map(|item| item.mark));
     // In the order of the messages, so that the batch does what its messages would have done one after the other.
-    let (mut rows, mut completed) = (RowSet::default(), Vec::new());
-    for (n, transformed) in results.into_iter().enumerate() {
-        if let Some(Transformed { rows: more, warnings }) = transformed {
-            rows.merge(more);
-            completed.push(Completed { work: works[n], attempts: items[n].attempts, warnings: warnings.to_json() });
-            fates[n] = Some(Fate::Ack(Done::Done));
+    let (mut rows, mut chosen, mut transformed) = (RowSet::default(), Vec::new(), Vec::new());
+    for (n, result) in results.into_iter().enumerate() {
+        let Some(registry::Transformed { rows: more, warnings, references }) = result else { continue };
+        if rows.clashes_with(&more) {
+            break;
         }
+        rows.merge(more);
+        chosen.push(n);
+        transformed.push(store::Transformed { work: works[n], attempts: items[n].attempts, warnings, references });
     }
-    if completed.is_empty() {
+    if transformed.is_empty() {
         transaction.roll_back().await;
         return Ok(fates);
     }
-    let ids = || completed.iter().map(|row| row.work.raw_data_id);
-    committing(&mut items.iter().filter(|item| ids().any(|id| id == item.work.raw_data_id)).map(|item| item.mark));
-    let changed = if dry_run {
-        let changed = transaction.rehearse(&rows, &completed).await?;
-        rehearsal::print(&rows, &completed, &changed);
-        changed
+    committing(&mut chosen.iter().map(|n| items[*n].mark));
+    let ended = if dry_run {
+        let ended = transaction.rehearse(&rows, &transformed).await?;
+        rehearsal::print(&rows, &transformed, &ended);
+        ended
     } else {
-        transaction.commit(&rows, &completed).await?
+        transaction.commit(&rows, &transformed).await?
     };
-    tracing::debug!(messages = completed.len(), rows = rows.len(), ?changed, "batch committed");
+    for (n, completed) in chosen.iter().zip(&ended.completed) {
+        fates[*n] = Some(if *completed {
+            Fate::Ack(Done::Done)
+        } else {
+            Fate::Retry(Wait::ParentMissing, "nothing that the document belongs to is stored yet".to_owned())
+        });
+    }
+    tracing::debug!(messages = transformed.len(), rows = rows.len(), changed = ?ended.changed, "batch committed");
     Ok(fates)
+}
+
+/// Up to which size documents come along when their rows are locked.
+const fn inline(messages: usize) -> u64 {
+    let share = ALONG / if messages == 0 { 1 } else { messages as u64 };
+    if share < BIG { share } else { BIG }
 }
 
 const fn stored(found: &Found) -> u64 {
@@ -117,15 +149,21 @@ const fn stored(found: &Found) -> u64 {
     }
 }
 
-/// Which documents are fetched together: big ones alone, small ones up to a sum, and none beyond what a batch may hold.
+/// As many documents, from the first one on, as a batch may hold, and at least one.
+fn within(sizes: &[(usize, u64)]) -> impl Iterator<Item = (usize, u64)> {
+    let mut all = 0;
+    sizes.iter().copied().take_while(move |(_, size)| {
+        let fits = all == 0 || all + size <= MOST;
+        all += size;
+        fits
+    })
+}
+
+/// Which documents are fetched together: big ones alone, small ones up to a sum.
 fn groups(sizes: &[(usize, u64)]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let (mut all, mut small, mut together): (u64, Vec<usize>, u64) = (0, Vec::new(), 0);
+    let (mut small, mut together): (Vec<usize>, u64) = (Vec::new(), 0);
     for (n, size) in sizes.iter().copied() {
-        if all > 0 && all + size > MOST {
-            break;
-        }
-        all += size;
         if size > BIG {
             groups.push(vec![n]);
             continue;
@@ -162,9 +200,9 @@ mod tests {
     #[test]
     fn a_batch_stops_before_it_holds_too_much_and_always_serves_at_least_one() {
         let big = 20 * 1024 * 1024;
-        assert_eq!(groups(&sizes(&[big, big, 10])), [vec![0]]);
-        assert_eq!(groups(&sizes(&[MOST * 3, 10])), [vec![0]]);
-        let every: Vec<usize> = groups(&sizes(&[1000; 512])).concat();
-        assert_eq!(every, (0..512).collect::<Vec<_>>());
+        let within = |given: &[u64]| super::within(&sizes(given)).map(|(n, _)| n).collect::<Vec<_>>();
+        assert_eq!(within(&[big, big, 10]), [0]);
+        assert_eq!(within(&[MOST * 3, 10]), [0]);
+        assert_eq!(within(&[1000; 512]), (0..512).collect::<Vec<_>>());
     }
 }

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
-use crate::{job::RowSet, store::Completed};
+use crate::{
+    job::RowSet,
+    store::{Ended, Transformed},
+};
 
-pub(super) fn print(rows: &RowSet, completed: &[Completed], changed: &[(&'static str, u64)]) {
+pub(super) fn print(rows: &RowSet, transformed: &[Transformed], ended: &Ended) {
     let mut out = io::stdout().lock();
     for line in rows.lines() {
         // A reader that has gone away, as `head` does, is no reason to fail.
@@ -12,11 +15,12 @@ pub(super) fn print(rows: &RowSet, completed: &[Completed], changed: &[(&'static
             break;
         }
     }
-    for row in completed {
-        let warnings = row.warnings.as_deref().unwrap_or("none");
-        tracing::info!(raw_data_id = row.work.raw_data_id, warnings, "dry run: this row would be completed");
+    for (row, completed) in transformed.iter().zip(&ended.completed) {
+        let (raw_data_id, warnings) = (row.work.raw_data_id, row.warnings.to_json());
+        let warnings = warnings.as_deref().unwrap_or("none");
+        tracing::info!(raw_data_id, completed, warnings, "dry run: this is what would become of the row");
     }
-    for (table, rows) in changed {
+    for (table, rows) in &ended.changed {
         tracing::info!(table, rows, "dry run: rows that would change");
     }
 }

@@ -1,9 +1,13 @@
 //! `custom_fields` and `custom_fields_mappings`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use super::{
-    columns::{column, keys, scopes},
+    columns::scopes,
+    upsert::{Column, Table, by_mask, field, mask},
     write::Write,
 };
 use crate::job::{
@@ -12,22 +16,21 @@ use crate::job::{
     transform::SpecialFields,
 };
 
-// $7 and $8: whether type and operations are given, as with the description of a work item type.
-const UPSERT: &str = "
-INSERT INTO custom_fields AS t (tenant_id, integration_id, external_id, name, field_type, operations)
-SELECT n.tenant_id, n.integration_id, n.external_id, n.name,
-    coalesce(n.field_type, 'string'), coalesce(n.operations::jsonb, '[]')
-FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[])
-    AS n (tenant_id, integration_id, external_id, name, field_type, operations)
-ORDER BY 1, 2, 3
-ON CONFLICT (tenant_id, integration_id, external_id) DO UPDATE
-SET name = excluded.name,
-    field_type = CASE WHEN $7::bool THEN excluded.field_type ELSE t.field_type END,
-    operations = CASE WHEN $8::bool THEN excluded.operations ELSE t.operations END,
-    last_updated_at = now()
-WHERE t.name IS DISTINCT FROM excluded.name
-    OR ($7 AND t.field_type IS DISTINCT FROM excluded.field_type)
-    OR ($8 AND t.operations IS DISTINCT FROM excluded.operations)";
+const TABLE: Table = Table {
+    name: "custom_fields",
+    key: &["external_id"],
+    columns: &[
+        Column::new("external_id", "text"),
+        Column::new("name", "text"),
+        // Where the type is not given, the row carries what a new field gets.
+        Column::new("field_type", "text").if_given(0),
+        Column::new("operations", "text").stored_as("n.operations::jsonb").if_given_else(1, "'[]'"),
+    ],
+    joins: "",
+    newer_by: None,
+};
+static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());
+static LOCK: LazyLock<String> = LazyLock::new(|| TABLE.lock());
 
 // Fills only what is null, so an operator's choice stands; two workers that each found another field both get theirs in.
 const MAP: &str = "
@@ -56,22 +59,14 @@ WHERE (t.team_field_id IS NULL AND excluded.team_field_id IS NOT NULL)
     OR (t.story_points_field_id IS NULL AND excluded.story_points_field_id IS NOT NULL)";
 
 pub(super) fn write(rows: &BTreeMap<Key, CustomField>) -> Vec<Write> {
-    let mut by_shape: BTreeMap<(bool, bool), Vec<(&Key, &CustomField)>> = BTreeMap::new();
-    for (key, field) in rows {
-        by_shape.entry((field.field_type.is_some(), field.operations.is_some())).or_default().push((key, field));
-    }
-    by_shape
-        .into_iter()
-        .map(|((field_type, operations), rows)| {
-            let mut parameters = keys(rows.iter().map(|(key, _)| *key));
-            parameters.push(column(rows.iter().map(|(_, field)| field.name.clone())));
-            parameters.push(column(rows.iter().map(|(_, field)| field.field_type.clone())));
-            parameters.push(column(rows.iter().map(|(_, field)| field.operations.clone())));
-            parameters.push(Box::new(field_type));
-            parameters.push(Box::new(operations));
-            Write { table: "custom_fields", sql: UPSERT, parameters }
-        })
-        .collect()
+    let given = |row: &CustomField| mask(&[row.field_type.is_some(), row.operations.is_some()]);
+    by_mask(rows, (TABLE.name, &UPSERT, &LOCK), given, |rows| {
+        vec![
+            field(rows, |row: &CustomField| row.name.clone()),
+            field(rows, |row: &CustomField| row.field_type.clone().unwrap_or_else(|| row.default_type.to_owned())),
+            field(rows, |row: &CustomField| row.operations.clone()),
+        ]
+    })
 }
 
 pub(super) fn write_mappings(rows: &BTreeSet<Scope>, special: &SpecialFields) -> Option<Write> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, SqlState};
 
 use crate::job::Trouble;
 
@@ -30,20 +30,31 @@ pub enum StoreError {
         /// How long we waited.
         after: Duration,
     },
-    /// Fewer raw rows were marked than were locked.
-    #[error("marking the raw rows as completed: only {marked} of {expected} rows could be marked")]
-    NotMarked {
-        /// How many were.
-        marked: u64,
-        /// How many should have been.
-        expected: u64,
+    /// No end in time, although the database answers others.
+    #[error("{doing}: no end within {}; the database answers, so it is too much for one transaction", humantime::format_duration(*after))]
+    TooLong {
+        /// What we were doing.
+        doing: &'static str,
+        /// How long we waited.
+        after: Duration,
     },
+    /// Fewer raw rows were marked than were locked.
+    #[error("marking the raw rows as completed: not every row could be marked; nothing was stored")]
+    NotMarked(#[source] tokio_postgres::Error),
 }
 
 impl StoreError {
     pub(super) fn new(doing: &'static str, source: tokio_postgres::Error) -> Self {
         let trouble = trouble_of(&source);
         Self::Failed { doing, what: describe(&source), trouble, source }
+    }
+
+    /// A failure to mark the raw rows of a batch as completed.
+    pub(super) fn marking(source: tokio_postgres::Error) -> Self {
+        match source.code() {
+            Some(&SqlState::CARDINALITY_VIOLATION) => Self::NotMarked(source),
+            _ => Self::new("marking raw rows as completed", source),
+        }
     }
 
     /// A failure to connect: whatever PostgreSQL refuses there is no message's fault.
@@ -60,7 +71,8 @@ impl StoreError {
         match self {
             Self::Failed { trouble, .. } => *trouble,
             Self::TimedOut { .. } => Trouble::Unavailable,
-            Self::NotMarked { .. } => Trouble::Unexpected,
+            Self::TooLong { .. } => Trouble::Conflict,
+            Self::NotMarked(_) => Trouble::Unexpected,
         }
     }
 }

@@ -1,28 +1,39 @@
 //! `projects`
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use super::{
-    columns::{column, keys},
+    upsert::{Column, Table, by_mask, field, mask},
     write::Write,
 };
 use crate::job::rows::{Key, Project};
 
-const UPSERT: &str = "
-INSERT INTO projects AS t (tenant_id, integration_id, external_id, key, name)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])
-    AS n (tenant_id, integration_id, external_id, key, name)
-ORDER BY 1, 2, 3
-ON CONFLICT (tenant_id, integration_id, external_id) DO UPDATE
-SET key = excluded.key, name = excluded.name, last_updated_at = now()
-WHERE (t.key, t.name) IS DISTINCT FROM (excluded.key, excluded.name)";
+const TABLE: Table = Table {
+    name: "projects",
+    key: &["external_id"],
+    columns: &[
+        Column::new("external_id", "text"),
+        Column::new("key", "text"),
+        Column::new("name", "text"),
+        Column::new("project_type", "text").if_given(0),
+    ],
+    joins: "",
+    newer_by: None,
+};
+static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());
+static LOCK: LazyLock<String> = LazyLock::new(|| TABLE.lock());
 
-pub(super) fn write(rows: &BTreeMap<Key, Project>) -> Option<Write> {
-    if rows.is_empty() {
-        return None;
-    }
-    let mut parameters = keys(rows.keys());
-    parameters.push(column(rows.values().map(|row| row.key.clone())));
-    parameters.push(column(rows.values().map(|row| row.name.clone())));
-    Some(Write { table: "projects", sql: UPSERT, parameters })
+pub(super) fn write(rows: &BTreeMap<Key, Project>) -> Vec<Write> {
+    by_mask(
+        rows,
+        (TABLE.name, &UPSERT, &LOCK),
+        |row| mask(&[row.project_type.is_some()]),
+        |rows| {
+            vec![
+                field(rows, |row: &Project| row.key.clone()),
+                field(rows, |row: &Project| row.name.clone()),
+                field(rows, |row: &Project| row.project_type.clone().flatten()),
+            ]
+        },
+    )
 }

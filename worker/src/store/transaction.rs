@@ -1,64 +1,117 @@
 //! One batch of messages as one transaction.
 
-use std::{collections::BTreeSet, pin::pin};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+};
 
 use futures_util::{
     StreamExt,
     future::{self, FutureExt},
 };
 
-use super::{Store, StoreError, columns::column, connection::Session, raw_rows, write};
-use crate::job::{Assignment, RawRow, RowSet, RowStatus, inspection::Found, transform::SpecialFields};
+use super::{
+    Store, StoreError,
+    columns::{Parameter, column, scopes},
+    connection::Session,
+    lookup, mapping, raw_rows, write,
+};
+use crate::job::{
+    Assignment, FieldMapping, RawRow, RowSet, RowStatus, Scope,
+    inspection::Found,
+    references::{References, Target},
+    rows::Key,
+    transform::SpecialFields,
+    warnings::Warnings,
+};
 
-/// An open transaction in which the raw rows of a batch are locked. It has to be ended: `commit` or `roll_back`.
+const WRITING: &str = "writing rows";
+
+/// An open transaction in which the raw rows of a batch are locked. It has to be ended: `commit`, `rehearse` or `roll_back`.
 pub struct Transaction<'a> {
     session: &'a mut Session,
     special: &'a SpecialFields,
 }
 
+/// What the beginning of a transaction has found.
+pub struct Begun<'a> {
+    /// To go on with.
+    pub transaction: Transaction<'a>,
+    /// What was found of each message's raw row.
+    pub found: Vec<Found>,
+    /// The documents that are small enough to have come along, by raw row.
+    pub documents: BTreeMap<i64, String>,
+    /// The field mappings that were asked for, where there are any.
+    pub mappings: BTreeMap<Scope, FieldMapping>,
+}
+
 /// A raw row whose document has become rows.
 #[derive(Debug, Clone)]
-pub struct Completed {
+pub struct Transformed {
     /// Which.
     pub work: Assignment,
     /// How many attempts it took this time.
     pub attempts: u32,
-    /// What could not be used, as JSON.
-    pub warnings: Option<String>,
+    /// What could not be used.
+    pub warnings: Warnings,
+    /// What it refers to.
+    pub references: References,
+}
+
+/// What the end of a transaction has done.
+#[derive(Debug)]
+pub struct Ended {
+    /// Of each document, whether its raw row is completed; the others wait for what they belong to.
+    pub completed: Vec<bool>,
+    /// How many rows of which table were changed.
+    pub changed: Vec<(&'static str, u64)>,
 }
 
 impl Store {
-    /// Begins a transaction and locks the raw rows that the messages name. The answer says of each message what was found.
-    pub async fn begin(&mut self, works: &[Assignment]) -> Result<(Transaction<'_>, Vec<Found>), StoreError> {
+    /// Begins a transaction and locks the raw rows that the messages name, in one round trip. Documents that take at most
+    /// `inline` bytes where they are stored come along.
+    pub async fn begin(&mut self, works: &[Assignment], inline: u64) -> Result<Begun<'_>, StoreError> {
         const DOING: &str = "locking raw rows";
         let failed = |error| StoreError::new(DOING, error);
         let (session, settings) = self.parts().await?;
-        let lock = session.prepared(DOING, [raw_rows::LOCK]).await?.remove(0);
+        let statements = session.prepared(DOING, [raw_rows::LOCK, mapping::READ]).await?;
         let ids: Vec<i64> = works.iter().map(|work| work.raw_data_id).collect();
-        let tenants: BTreeSet<i64> = works.iter().map(|work| work.scope.tenant.get()).collect();
-        let tenants: Vec<i64> = tenants.into_iter().collect();
-        let (begun, locked) =
-            future::join(session.client().batch_execute("BEGIN"), session.client().query(&lock, &[&ids, &tenants]))
-                .await;
+        let tenants: Vec<i64> = works.iter().map(|work| work.scope.tenant.get()).collect();
+        let inline = i64::try_from(inline).unwrap_or(i64::MAX);
+        let mapped: BTreeSet<Scope> =
+            works.iter().filter(|work| work.data_type.needs_mapping()).map(|work| work.scope).collect();
+        let mapped_scopes = scopes(mapped.iter());
+        let client = session.client();
+        let mapping = async {
+            if mapped.is_empty() {
+                return Ok(Vec::new());
+            }
+            client.query(&statements[1], &[&*mapped_scopes[0], &*mapped_scopes[1]]).await
+        };
+        let (begun, locked, mapping) = future::join3(
+            client.batch_execute("BEGIN"),
+            client.query(&statements[0], &[&ids, &tenants, &inline]),
+            mapping,
+        )
+        .await;
         let transaction = Transaction { session, special: &settings.special_fields };
-        let rows = match begun.and(locked).and_then(|rows| rows.iter().map(raw_row).collect::<Result<Vec<_>, _>>()) {
-            Ok(rows) => rows,
+        let read = begun.and(locked).and_then(|rows| Ok((read_rows(&rows)?, mapping::read(&mapping?)?)));
+        let ((rows, documents), mappings) = match read {
+            Ok(read) => read,
             Err(error) => return Err(transaction.failed(failed(error)).await),
         };
-        let own = |work: &Assignment| {
-            rows.iter().find(|row| row.id == work.raw_data_id && row.tenant == work.scope.tenant).cloned()
-        };
+        let own = |work: &Assignment| rows.get(&work.raw_data_id).filter(|row| row.tenant == work.scope.tenant);
         let missing: Vec<i64> = works.iter().filter(|work| own(work).is_none()).map(|work| work.raw_data_id).collect();
         let foreign = match transaction.existing(&missing).await {
             Ok(foreign) => foreign,
             Err(error) => return Err(transaction.failed(error).await),
         };
         let found = works.iter().map(|work| match own(work) {
-            Some(row) => Found::Own(row),
+            Some(row) => Found::Own(row.clone()),
             None if foreign.contains(&work.raw_data_id) => Found::Foreign,
             None => Found::Nothing,
         });
-        Ok((transaction, found.collect()))
+        Ok(Begun { found: found.collect(), transaction, documents, mappings })
     }
 
     /// Integration and type of a raw row.
@@ -108,56 +161,91 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Writes the rows, marks the raw rows and commits: everything is sent at once, and nothing is committed unless all of it
-    /// succeeded. Returns how many rows of each table were changed.
-    pub async fn commit(self, rows: &RowSet, completed: &[Completed]) -> Result<Vec<(&'static str, u64)>, StoreError> {
-        self.finish(rows, completed, "COMMIT").await
+    /// Writes the rows, marks the raw rows as completed and commits.
+    pub async fn commit(self, rows: &RowSet, transformed: &[Transformed]) -> Result<Ended, StoreError> {
+        self.finish(rows, transformed, "COMMIT").await
     }
 
     /// Does all that `commit` does except for keeping it.
-    pub async fn rehearse(
-        self,
-        rows: &RowSet,
-        completed: &[Completed],
-    ) -> Result<Vec<(&'static str, u64)>, StoreError> {
-        self.finish(rows, completed, "ROLLBACK").await
+    pub async fn rehearse(self, rows: &RowSet, transformed: &[Transformed]) -> Result<Ended, StoreError> {
+        self.finish(rows, transformed, "ROLLBACK").await
     }
 
     async fn finish(
-        self,
+        mut self,
         rows: &RowSet,
-        completed: &[Completed],
+        transformed: &[Transformed],
         end: &'static str,
-    ) -> Result<Vec<(&'static str, u64)>, StoreError> {
-        const DOING: &str = "writing rows";
-        let mut writes = write::statements(rows, self.special);
-        writes.push(mark(completed));
-        let prepared = match self.session.prepared(DOING, writes.iter().map(|write| write.sql)).await {
-            Ok(prepared) => prepared,
-            Err(error) => return Err(self.failed(error).await),
-        };
+    ) -> Result<Ended, StoreError> {
+        match self.write_and_end(rows, transformed, end).await {
+            Ok(ended) => Ok(ended),
+            Err(error) => Err(self.failed(error).await),
+        }
+    }
+
+    /// One round trip where no document refers to anything: a transaction in which a statement has failed cannot be committed
+    /// any more, so the end may be sent before the answers are there. Otherwise the references are answered first.
+    async fn write_and_end(
+        &mut self,
+        rows: &RowSet,
+        transformed: &[Transformed],
+        end: &'static str,
+    ) -> Result<Ended, StoreError> {
+        let writes = write::statements(rows, self.special);
+        let questions = lookup::questions(transformed.iter().flat_map(|one| one.references.wanted()));
+        if questions.is_empty() {
+            let warnings: Vec<_> = transformed.iter().map(|one| Some(one.warnings.clone())).collect();
+            return self.end(writes, transformed, &warnings, end).await;
+        }
+
+        let statements = writes.iter().map(|write| write.sql).chain(questions.iter().map(|question| question.sql));
+        let prepared = self.session.prepared(WRITING, statements).await?;
+        let (for_writes, for_questions) = prepared.split_at(writes.len());
         let client = self.session.client();
-        let statements = future::join_all(writes.iter().zip(&prepared).map(|(write, statement)| {
-            client.execute_raw(statement, write.parameters.iter().map(AsRef::as_ref)).boxed_local()
-        }));
-        // The marking is checked before the end is sent: a commit that is already on its way cannot be called back.
-        let answers = statements.await;
-        let mut changed = Vec::with_capacity(writes.len());
-        for (write, answer) in writes.iter().zip(answers) {
-            match answer {
-                Ok(count) => changed.push((write.table, count)),
-                // The answers come in order, so the first error is the cause of all that follow.
-                Err(error) => return Err(self.failed(StoreError::new(DOING, error)).await),
+        let asked = questions.iter().zip(for_questions).map(|(question, statement)| async move {
+            let parameters: Vec<_> = question.parameters.iter().map(reference).collect();
+            (question.target, client.query(statement, &parameters).await)
+        });
+        let (written, answers) = future::join(execute(client, &writes, for_writes), future::join_all(asked)).await;
+        let changed = written?;
+        let mut stored = BTreeSet::new();
+        for (target, answer) in answers {
+            let rows = answer.map_err(|error| StoreError::new("looking for what documents refer to", error))?;
+            for row in &rows {
+                stored.insert((target, key(row).map_err(|error| StoreError::new(WRITING, error))?));
             }
         }
-        let (marked, expected) = (changed.last().map_or(0, |(_, count)| *count), completed.len() as u64);
-        if marked != expected {
-            return Err(self.failed(StoreError::NotMarked { marked, expected }).await);
+        let settled: Vec<Option<Warnings>> = transformed.iter().map(|one| settle(one, &stored)).collect();
+        if settled.iter().all(Option::is_none) {
+            // Nothing of these documents could be written.
+            self.session.roll_back().await;
+            return Ok(Ended { completed: vec![false; transformed.len()], changed: Vec::new() });
         }
-        match client.batch_execute(end).await {
-            Ok(()) => Ok(changed),
-            Err(error) => Err(self.failed(StoreError::new("committing", error)).await),
+        let mut ended = self.end(Vec::new(), transformed, &settled, end).await?;
+        ended.changed.splice(0..0, changed);
+        Ok(ended)
+    }
+
+    /// The last round trip. What has warnings (which may be none) is completed.
+    async fn end(
+        &mut self,
+        mut writes: Vec<write::Write>,
+        transformed: &[Transformed],
+        settled: &[Option<Warnings>],
+        end: &'static str,
+    ) -> Result<Ended, StoreError> {
+        let completed: Vec<(&Transformed, &Warnings)> =
+            transformed.iter().zip(settled).filter_map(|(one, warnings)| Some((one, warnings.as_ref()?))).collect();
+        writes.push(mark(&completed));
+        let prepared = self.session.prepared(WRITING, writes.iter().map(|write| write.sql)).await?;
+        let client = self.session.client();
+        let (changed, ended) = future::join(execute(client, &writes, &prepared), client.batch_execute(end)).await;
+        let mut changed = changed?;
+        ended.map_err(|error| StoreError::new("committing", error))?;
+        if let Some((_, marked)) = changed.last_mut() {
+            *marked = completed.len() as u64;
         }
+        Ok(Ended { completed: settled.iter().map(Option::is_some).collect(), changed })
     }
 
     /// Ends it without keeping anything.
@@ -171,33 +259,83 @@ impl Transaction<'_> {
     }
 }
 
-fn mark(completed: &[Completed]) -> write::Write {
-    let scopes = || completed.iter().map(|row| row.work.scope);
-    let attempts = completed.iter().map(|row| i32::try_from(row.attempts).unwrap_or(i32::MAX));
+fn reference(parameter: &Parameter) -> &(dyn tokio_postgres::types::ToSql + Sync) {
+    parameter.as_ref()
+}
+
+/// Sends all of them at once; the answers come in order, so the first error is the cause of all that follow.
+async fn execute(
+    client: &tokio_postgres::Client,
+    writes: &[write::Write],
+    prepared: &[tokio_postgres::Statement],
+) -> Result<Vec<(&'static str, u64)>, StoreError> {
+    let answers =
+        future::join_all(writes.iter().zip(prepared).map(|(write, statement)| {
+            client.execute_raw(statement, write.parameters.iter().map(reference)).boxed_local()
+        }));
+    let answers = answers.await.into_iter().zip(writes);
+    answers
+        .map(|(answer, write)| {
+            answer.map(|count| (write.table, count)).map_err(|error| match write.sql {
+                raw_rows::COMPLETE => StoreError::marking(error),
+                _ => StoreError::new(WRITING, error),
+            })
+        })
+        .collect()
+}
+
+/// The document's warnings with what is missing; `None` where it has to wait.
+fn settle(one: &Transformed, stored: &BTreeSet<(Target, Key)>) -> Option<Warnings> {
+    let mut warnings = one.warnings.clone();
+    one.references.settle(stored, &mut warnings).then_some(warnings)
+}
+
+fn mark(completed: &[(&Transformed, &Warnings)]) -> write::Write {
+    let scopes = || completed.iter().map(|(row, _)| row.work.scope);
+    let attempts = completed.iter().map(|(row, _)| i32::try_from(row.attempts).unwrap_or(i32::MAX));
     write::Write {
         table: "raw_extraction_data",
         sql: raw_rows::COMPLETE,
         parameters: vec![
-            column(completed.iter().map(|row| row.work.raw_data_id)),
+            column(completed.iter().map(|(row, _)| row.work.raw_data_id)),
             column(scopes().map(|scope| scope.tenant.get())),
             column(scopes().map(|scope| scope.integration)),
             column(attempts),
-            column(completed.iter().map(|row| row.warnings.clone())),
+            column(completed.iter().map(|(_, warnings)| warnings.to_json())),
+            Box::new(i64::try_from(completed.len()).unwrap_or(i64::MAX)),
         ],
     }
 }
 
-fn raw_row(row: &tokio_postgres::Row) -> Result<RawRow, tokio_postgres::Error> {
-    let tenant: i64 = row.try_get(1)?;
-    let completed: bool = row.try_get(4)?;
-    let stored: i64 = row.try_get(5)?;
-    Ok(RawRow {
-        id: row.try_get(0)?,
-        // The statement asked for tenants that are valid.
-        tenant: tenant.try_into().expect("a tenant that was asked for"),
-        integration: row.try_get(2)?,
-        kind: row.try_get(3)?,
-        status: if completed { RowStatus::Completed } else { RowStatus::Open },
-        stored_bytes: u64::try_from(stored).unwrap_or(0),
-    })
+fn tenant(row: &tokio_postgres::Row, at: usize) -> Result<etl_shared::TenantId, tokio_postgres::Error> {
+    let tenant: i64 = row.try_get(at)?;
+    // The statement asked for tenants that are valid.
+    Ok(tenant.try_into().expect("a tenant that was asked for"))
+}
+
+fn key(row: &tokio_postgres::Row) -> Result<Key, tokio_postgres::Error> {
+    let scope = Scope { tenant: tenant(row, 0)?, integration: row.try_get(1)? };
+    Ok(Key { scope, external_id: row.try_get(2)? })
+}
+
+type Rows = (BTreeMap<i64, RawRow>, BTreeMap<i64, String>);
+
+fn read_rows(rows: &[tokio_postgres::Row]) -> Result<Rows, tokio_postgres::Error> {
+    let (mut found, mut documents) = (BTreeMap::new(), BTreeMap::new());
+    for row in rows {
+        let id: i64 = row.try_get(0)?;
+        let (completed, stored): (bool, i64) = (row.try_get(4)?, row.try_get(5)?);
+        let raw = RawRow {
+            id,
+            tenant: tenant(row, 1)?,
+            integration: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            status: if completed { RowStatus::Completed } else { RowStatus::Open },
+            stored_bytes: u64::try_from(stored).unwrap_or(0),
+        };
+        found.insert(id, raw);
+        let document: Option<String> = row.try_get(6)?;
+        documents.extend(document.map(|document| (id, document)));
+    }
+    Ok((found, documents))
 }

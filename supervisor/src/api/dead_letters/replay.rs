@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use etl_shared::{
-    TenantId, amqp,
+    QueueName, TenantId, amqp,
     api::{LetterFailure, LettersSettled},
     flight::fingerprint,
     publish::{Outgoing, Publisher, headers},
 };
+use futures_util::future::join_all;
 use tokio::time;
 
 use super::store;
@@ -27,19 +28,28 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long the confirms of a chunk may take. Its letters are locked until then, and a worker that gives one of them up again waits
 /// for us: well below its `lock_timeout` of 5 s.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(2);
+/// How long a worker may take to leave that was told to refuse a message.
+const FORGIVE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Replays those of the letters that are open and this tenant's, in transactions of a chunk each.
-pub(super) async fn replay(api: &Api, ids: &[i64], tenant: Option<TenantId>) -> Result<LettersSettled, Refusal> {
+pub(super) async fn replay(
+    api: &Api,
+    ids: &[i64],
+    tenant: Option<TenantId>,
+    by: &str,
+) -> Result<LettersSettled, Refusal> {
     let mut session = store(api)?.session().await?;
-    let open = session.open_among(ids, tenant).await?;
+    let mut open = session.open_among(ids, tenant).await?;
     let mut settled = LettersSettled { skipped: ids.len() - open.len(), ..LettersSettled::default() };
     if open.is_empty() {
         return Ok(settled);
     }
     let publisher = connect(api).await?;
+    settled.failed = forgive_strikes(api, &session.suspects_among(ids, tenant).await?, by).await;
+    open.retain(|(id, _)| settled.failed.iter().all(|failure| failure.id != *id));
     let mut chunks = chunks(&open).into_iter();
     for chunk in chunks.by_ref() {
-        match one_chunk(api, &mut session, &publisher, &chunk, tenant).await {
+        match one_chunk(&mut session, &publisher, &chunk, tenant).await {
             Ok(outcome) => {
                 settled.done += outcome.done;
                 settled.skipped += outcome.skipped;
@@ -67,14 +77,12 @@ pub(super) async fn replay(api: &Api, ids: &[i64], tenant: Option<TenantId>) -> 
 
 /// Marks, publishes, commits.
 async fn one_chunk(
-    api: &Api,
     session: &mut Session<'_>,
     publisher: &Publisher,
     ids: &[i64],
     tenant: Option<TenantId>,
 ) -> Result<LettersSettled, StoreError> {
     let taken = session.take(ids, tenant).await?;
-    forgive_strikes(api, &taken.letters);
     let failed = publish(publisher, &taken.letters).await;
     let (count, not_published): (_, Vec<i64>) =
         (taken.letters.len(), failed.iter().map(|failure| failure.id).collect());
@@ -101,15 +109,25 @@ async fn publish(publisher: &Publisher, letters: &[TakenLetter]) -> Vec<LetterFa
     failures.collect()
 }
 
-/// Whoever replays a letter believes that its message is harmless now. What it did to workers before must be forgotten before it is in
-/// the queue again, or it would be given up as poison on its first delivery.
+/// Whoever replays a letter believes that its message is harmless now. What is held against it must be forgotten before it is in the
+/// queue again, or it would be refused at its first delivery. That may take as long as a worker needs to leave, so it is done before
+/// anything is locked. Returns the letters that nobody could forgive in time.
 ///
-/// The one place for it: the ledger of strikes is owned by the control loop, and is told here, through `api.context.handle`, the
-/// queue and the fingerprint of each message.
-fn forgive_strikes(_api: &Api, letters: &[TakenLetter]) {
-    for letter in letters {
-        tracing::debug!(letter = letter.id, queue = letter.queue, message = fingerprint(&letter.body), "replayed");
-    }
+/// Only letters with an exit report: a message that was given up for another reason is not refused for what it is suspected of.
+async fn forgive_strikes(api: &Api, suspects: &[(i64, String, Vec<u8>)], by: &str) -> Vec<LetterFailure> {
+    let forgiving = suspects.iter().map(async |(id, queue, body)| {
+        // Nothing is held against the messages of a queue that cannot be.
+        let Ok(queue) = queue.parse::<QueueName>() else { return None };
+        match time::timeout(FORGIVE_WITHIN, api.context.handle.forgive(&queue, fingerprint(body), by)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(failure(*id, "not_forgiven", &error.to_string())),
+            Err(_) => {
+                let why = "the worker that was told to refuse this message has not left yet: replay it once more";
+                Some(failure(*id, "not_forgiven", why))
+            }
+        }
+    });
+    join_all(forgiving).await.into_iter().flatten().collect()
 }
 
 async fn connect(api: &Api) -> Result<Publisher, Refusal> {

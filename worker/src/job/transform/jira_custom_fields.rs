@@ -11,13 +11,22 @@ use serde::{
 };
 
 use crate::job::{
+    Context,
+    batching::{Table, Tables},
     reading::{self, Element, List, Scalar, Text, everything_else_is},
     registry::{DataType, PayloadShape, Transformed},
     rows::{CustomField, Key, Project, ProjectWit, Scope, Wit},
 };
 
 /// The registry's entry.
-pub static DATA_TYPE: DataType = DataType { name: "jira_custom_fields", aliases: &[], transform };
+pub static DATA_TYPE: DataType = DataType {
+    name: "jira_custom_fields",
+    aliases: &[],
+    seeks: Tables::NONE,
+    needs: Tables::NONE,
+    stores: Tables::of(&[Table::Projects, Table::Wits, Table::Fields]),
+    transform,
+};
 
 const CUSTOM: &str = "customfield_";
 
@@ -124,7 +133,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-fn transform(document: &str, scope: Scope) -> Result<Transformed, PayloadShape> {
+fn transform(document: &str, context: &Context<'_>) -> Result<Transformed, PayloadShape> {
+    let scope = context.scope;
     let wrong = |what: &str| PayloadShape(format!("the document of jira_custom_fields {what}"));
     if reading::is_empty(document) {
         return Ok(Transformed::default());
@@ -178,10 +188,11 @@ fn add_project(project: Option<ProjectMeta<'_>>, scope: Scope, into: &mut Transf
         into.warnings.add("unusable_project", id.as_deref());
         return false;
     };
-    into.rows
-        .projects
-        .entry(Key { scope, external_id: id.to_string() })
-        .or_insert_with(|| Project { key: key.into_owned(), name: name.into_owned() });
+    into.rows.projects.entry(Key { scope, external_id: id.to_string() }).or_insert_with(|| Project {
+        key: key.into_owned(),
+        name: name.into_owned(),
+        project_type: None,
+    });
     let types = match (project.issuetypes, project.issue_types) {
         (List::Items(types), _) | (_, List::Items(types)) => types,
         (List::Nothing, List::Nothing) => Vec::new(),
@@ -230,6 +241,7 @@ fn add_field(id: &str, field: Option<FieldMeta<'_>>, scope: Scope, into: &mut Tr
     };
     place.insert(CustomField {
         name: name.into_owned(),
+        default_type: "string",
         field_type: field.schema.read().and_then(|schema| schema.kind.filled_text()).map(Cow::into_owned),
         operations,
     });

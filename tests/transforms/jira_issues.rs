@@ -1,0 +1,1 @@
+//! Issues with their histories and sprints.
