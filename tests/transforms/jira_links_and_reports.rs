@@ -2,7 +2,11 @@
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
-use system_tests::{documents::Documents, platform::RawRow};
+use system_tests::{
+    documents::{Documents, TENANT},
+    platform::RawRow,
+    worker::Worker,
+};
 
 const DEV_STATUS: &str = "jira_dev_status";
 const REPORT: &str = "jira_sprint_reports";
@@ -97,6 +101,33 @@ async fn a_document_about_unknown_issues_waits_for_them() {
     assert_eq!(documents.platform.raw(waiting).await.status, "failed");
     completed(&documents.platform.raw(empty).await, json!(null));
     assert!(documents.tables().await["work_items_prs_links"].is_empty());
+}
+
+#[tokio::test]
+async fn an_issue_that_is_stored_while_its_links_are_written_is_linked_or_missed_and_never_forgotten() {
+    let documents = with_issues().await;
+    // Somebody holds a link of the first issue, so the statement waits with a view of the issues from before.
+    let holder = documents.platform.database.connect().await;
+    holder.batch_execute("BEGIN").await.expect("a transaction");
+    let link =
+        "INSERT INTO work_items_prs_links (tenant_id, integration_id, work_item_id, external_repo_id, repo_full_name,
+            pull_request_number) SELECT 1, 10, id, 'o/r', 'o/r', 1 FROM work_items WHERE external_id = '101'";
+    holder.batch_execute(link).await.expect("a link");
+    let open = details(&[request(1, "OPEN", json!(null))]);
+    let both = json!({"dev_status": [
+        {"issue_id": "101", "dev_details": open}, {"issue_id": "105", "dev_details": open}]});
+    let raw = documents.add(DEV_STATUS, &both).await;
+    let worker = Worker::of_tenant(&documents.platform, TENANT);
+    documents.platform.someone_waits_for_a_lock().await;
+    let issue = "INSERT INTO work_items (tenant_id, integration_id, external_id, key) VALUES (1, 10, '105', 'BEN-5')";
+    sql(&documents, issue).await;
+    holder.batch_execute("ROLLBACK").await.expect("the lock ends");
+    completed(
+        &documents.platform.ended(raw).await,
+        json!([{"reason": "unresolved_issue", "count": 1, "ids": ["105"]}]),
+    );
+    worker.drain().await;
+    assert_eq!(documents.tables().await["work_items_prs_links"].len(), 1);
 }
 
 fn report(board: Value, sprint: Value, contents: Value) -> Value {

@@ -45,13 +45,13 @@ WHERE (t.board_id IS NULL OR excluded.board_id IS NULL OR t.board_id = excluded.
         excluded.not_completed_estimate, excluded.punted_estimate, excluded.total_estimate,
         excluded.completion_percentage, excluded.velocity, excluded.scope_change_count, excluded.carry_over_count)";
 
-// An issue that has left the sprint has no row from its sprint field, so it gets one here. The stored row is joined for its
-// date, because a row without one is refused before it can be found to be there already. A key that a moved issue has left may
-// be another one's by now: the younger one, whose number is greater.
+// An issue that has left the sprint has no row from its sprint field, so it gets one here. Where there is no date for it, the
+// stored row's is looked up, because a row without one is refused before it can be found to be there already. A key that a
+// moved issue has left may be another one's by now: the younger one, whose number is greater.
 const MEMBERSHIPS: &str = "
 INSERT INTO work_items_sprints AS t (tenant_id, integration_id, work_item_id, sprint_id, added_date, sprint_outcome,
     added_during_sprint, committed, estimate_at_end)
-SELECT n.tenant_id, n.integration_id, w.id, s.id, coalesce(s.start_date, w.created, m.added_date), n.outcome, n.added,
+SELECT n.tenant_id, n.integration_id, w.id, s.id, d.added_date, n.outcome, n.added,
     n.committed, n.estimate
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bool[], $8::bool[],
     $9::float8[])
@@ -63,9 +63,12 @@ JOIN LATERAL (
     WHERE tenant_id = n.tenant_id AND integration_id = n.integration_id AND key = n.issue_key
     ORDER BY length(external_id) DESC, external_id COLLATE \"C\" DESC LIMIT 1
 ) w ON true
-LEFT JOIN work_items_sprints m ON (m.tenant_id, m.integration_id, m.work_item_id, m.sprint_id)
-    = (n.tenant_id, n.integration_id, w.id, s.id)
-WHERE coalesce(s.start_date, w.created, m.added_date) IS NOT NULL
+JOIN LATERAL (
+    SELECT coalesce(s.start_date, w.created, (
+        SELECT m.added_date FROM work_items_sprints m
+        WHERE m.tenant_id = n.tenant_id AND m.integration_id = n.integration_id AND m.work_item_id = w.id
+            AND m.sprint_id = s.id)) AS added_date
+) d ON d.added_date IS NOT NULL
 ORDER BY n.tenant_id, n.integration_id, w.id, s.id
 ON CONFLICT (tenant_id, integration_id, work_item_id, sprint_id) DO UPDATE
 SET sprint_outcome = excluded.sprint_outcome,
