@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
 
+#[path = "jira_transforms/batches.rs"]
+mod batches;
 #[path = "jira_transforms/dev_status.rs"]
 mod dev_status;
 #[path = "jira_transforms/projects_and_issue_types.rs"]
