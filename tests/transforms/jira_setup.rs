@@ -77,6 +77,26 @@ async fn projects_and_types_are_stored_renamed_and_never_lose_what_is_not_said()
 }
 
 #[tokio::test]
+async fn projects_are_changed_while_somebody_else_relates_to_them() {
+    let documents = Documents::new().await;
+    let kind = "jira_projects_and_issue_types";
+    let types = json!([{"id": "1", "name": "Bug"}]);
+    documents.transform_cleanly(kind, &json!([{"id": 1, "key": "A", "name": "a", "issueTypes": types}])).await;
+    let holder = documents.platform.database.connect().await;
+    let relate = "BEGIN; INSERT INTO statuses (tenant_id, integration_id, external_id, original_name, category)
+                      VALUES (1, 10, '1', 'Open', 'To Do');
+                  INSERT INTO projects_statuses (tenant_id, integration_id, project_id, status_id)
+                      SELECT 1, 10, p.id, s.id FROM projects p, statuses s";
+    holder.batch_execute(relate).await.expect("a relation");
+    // Two projects that give different columns are written in turns, so their rows are locked first.
+    let both =
+        json!([{"id": 1, "key": "B", "name": "b"}, {"id": 2, "key": "C", "name": "c", "projectTypeKey": "software"}]);
+    documents.transform_cleanly(kind, &both).await;
+    holder.batch_execute("ROLLBACK").await.expect("the end");
+    assert_eq!(documents.tables().await["projects"][0]["key"], "B");
+}
+
+#[tokio::test]
 async fn statuses_are_related_to_projects_by_key_and_by_id() {
     let documents = Documents::new().await;
     let client = documents.platform.database.client();
