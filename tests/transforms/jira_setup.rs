@@ -183,10 +183,12 @@ async fn the_special_field_before_and_after_createmeta_gives_the_same_tables() {
     for (order, batch) in [([true, false], 1), ([false, true], 1), ([true, false], 50), ([false, true], 50)] {
         let documents = Documents::new().await;
         for special_now in order {
-            match special_now {
-                true => documents.add("jira_special_fields", &special()).await,
-                false => documents.add("jira_custom_fields", &createmeta(&fields)).await,
+            let (kind, document) = if special_now {
+                ("jira_special_fields", special())
+            } else {
+                ("jira_custom_fields", createmeta(&fields))
             };
+            documents.add(kind, &document).await;
         }
         documents.serve(batch).await;
         let mapped = json!({"development_field_id": "customfield_10000", "story_points_field_id": "customfield_10024"});

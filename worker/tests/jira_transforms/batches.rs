@@ -190,7 +190,9 @@ fn documents() -> impl Strategy<Value = Vec<RowSet>> {
 
 fn all_of(documents: &[RowSet]) -> Tables {
     let mut tables = Tables::default();
-    documents.iter().for_each(|rows| tables.write(rows));
+    for rows in documents {
+        tables.write(rows);
+    }
     tables
 }
 

@@ -1,13 +1,13 @@
 //! `jira_sprint_reports`: from documents to rows.
 
 use serde_json::{Value, json};
-use transform_worker::job::rows::Estimate;
+use transform_worker::job::rows::{Estimate, Membership};
 
 use crate::transforming::{empty_and_refused, key, lines, references, transform, warnings};
 
 const KIND: &str = "jira_sprint_reports";
 
-fn issue(key: &str, estimate: Value) -> Value {
+fn issue(key: &str, estimate: &Value) -> Value {
     json!({"id": 1, "key": key, "hidden": false, "typeName": "Story", "statusId": "10001",
         "estimateStatistic": {"statFieldId": "customfield_10024", "statFieldValue": {"value": estimate}},
         "currentEstimateStatistic": {"statFieldId": "customfield_10024", "statFieldValue": {"value": 99.0}}})
@@ -20,10 +20,10 @@ fn document() -> Value {
             "startDate": "15/Jan/24 10:30 AM", "endDate": "garbage", "completeDate": "None",
             "isoStartDate": "2024-01-15T10:30:00+0100", "isoEndDate": "2024-01-29T10:30:00+0100", "isoCompleteDate": null},
         "contents": {
-            "completedIssues": [issue("BEN-1", json!(3.0)), issue("BEN-2", json!(null))],
-            "issuesNotCompletedInCurrentSprint": [issue("BEN-3", json!(5)), issue("BEN-1", json!(7))],
-            "puntedIssues": [issue("BEN-4", json!(1.5)), {"key": "BEN-5"}],
-            "issuesCompletedInAnotherSprint": [issue("BEN-9", json!(1))],
+            "completedIssues": [issue("BEN-1", &json!(3.0)), issue("BEN-2", &json!(null))],
+            "issuesNotCompletedInCurrentSprint": [issue("BEN-3", &json!(5)), issue("BEN-1", &json!(7))],
+            "puntedIssues": [issue("BEN-4", &json!(1.5)), {"key": "BEN-5"}],
+            "issuesCompletedInAnotherSprint": [issue("BEN-9", &json!(1))],
             "issueKeysAddedDuringSprint": {"BEN-3": true, "BEN-4": true, "BEN-1": false, "BEN-99": true},
             "completedIssuesEstimateSum": {"value": 3.0, "text": "3.0"},
             "issuesNotCompletedEstimateSum": {"value": 5.0, "text": "5.0"},
@@ -66,7 +66,7 @@ fn a_report_fills_its_columns_of_the_sprint_and_of_its_issues() {
         "BEN-5 punted false null",
     ];
     assert_eq!(seen, expected);
-    let committed: Vec<bool> = report.issues.values().map(|issue| issue.is_committed()).collect();
+    let committed: Vec<bool> = report.issues.values().map(Membership::is_committed).collect();
     assert_eq!(committed, [true, true, false, false, false]);
     let mut expected = vec![("SprintOnBoard 42/5".to_owned(), "other_board")];
     expected.extend((1..=5).map(|n| (format!("WorkItemByKey BEN-{n}"), "unresolved_issue")));
