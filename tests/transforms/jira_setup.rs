@@ -318,23 +318,22 @@ fn random(dice: &mut StdRng) -> (&'static str, Value) {
 
 #[tokio::test]
 async fn however_the_queue_is_cut_into_batches_the_tables_are_the_same() {
-    for seed in [1_u64, 2] {
-        let mut dice = StdRng::seed_from_u64(seed);
-        let all: Vec<(&str, Value)> = (0..60).map(|_| random(&mut dice)).collect();
-        let mut ends = Vec::new();
-        for batch in [1, 7, 50] {
-            let documents = Documents::new().await;
-            for (kind, document) in &all {
-                documents.add(kind, document).await;
-            }
-            documents.serve(batch).await;
-            let select = "SELECT id, status, error_details FROM raw_extraction_data ORDER BY id";
-            ends.push((batch, documents.tables().await, documents.rows(select).await));
+    let seed = 1;
+    let mut dice = StdRng::seed_from_u64(seed);
+    let all: Vec<(&str, Value)> = (0..60).map(|_| random(&mut dice)).collect();
+    let mut ends = Vec::new();
+    for batch in [1, 7, 50] {
+        let documents = Documents::new().await;
+        for (kind, document) in &all {
+            documents.add(kind, document).await;
         }
-        for (batch, tables, rows) in &ends[1..] {
-            assert_eq!(tables, &ends[0].1, "seed {seed}, batches of {batch}");
-            assert_eq!(rows, &ends[0].2, "seed {seed}, batches of {batch}");
-        }
+        documents.serve(batch).await;
+        let select = "SELECT id, status, error_details FROM raw_extraction_data ORDER BY id";
+        ends.push((batch, documents.tables().await, documents.rows(select).await));
+    }
+    for (batch, tables, rows) in &ends[1..] {
+        assert_eq!(tables, &ends[0].1, "seed {seed}, batches of {batch}");
+        assert_eq!(rows, &ends[0].2, "seed {seed}, batches of {batch}");
     }
 }
 

@@ -49,8 +49,8 @@ fn the_second_form_names_projects_by_id_and_statuses_whole_or_by_id() {
     assert_eq!(rows.statuses[&key("2")].original_name, "Open", "equal names are different statuses");
     let expected = [
         ("Project 10001", "unresolved_project"),
-        ("Status 77", "unresolved_status"),
         ("Project 10002", "unresolved_project"),
+        ("Status 77", "unresolved_status"),
     ];
     assert_eq!(references(&result), expected.map(|(name, warning)| (name.to_owned(), warning)));
     assert_eq!(warnings(&result), json!(null));

@@ -38,11 +38,11 @@ pub struct ProjectStatus {
     /// Whose.
     #[serde(flatten)]
     pub scope: Scope,
+    /// The status, by external id.
+    pub status: String,
     /// The project.
     #[serde(flatten)]
     pub project: ProjectName,
-    /// The status, by external id.
-    pub status: String,
 }
 
 /// Whether an earlier relation names a status that only the later document brings: written together, it would find it.
@@ -51,11 +51,13 @@ pub(super) fn relation_comes_too_early(
     earlier: &BTreeMap<Key, Status>,
     later: &BTreeMap<Key, Status>,
 ) -> bool {
-    !later.is_empty()
-        && relations.iter().any(|relation| {
-            let key = Key { scope: relation.scope, external_id: relation.status.clone() };
-            later.contains_key(&key) && !earlier.contains_key(&key)
-        })
+    later.keys().filter(|key| !earlier.contains_key(key)).any(|key| {
+        // Sorted by status, so the first relation from here on is one of this status if there is any.
+        let project = ProjectName::ProjectKey(String::new());
+        let first = ProjectStatus { scope: key.scope, status: key.external_id.clone(), project };
+        let found = relations.range(first..).next();
+        found.is_some_and(|found| (found.scope, &found.status) == (key.scope, &key.external_id))
+    })
 }
 
 /// Lays later statuses over earlier ones.

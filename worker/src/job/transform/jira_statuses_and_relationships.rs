@@ -4,7 +4,7 @@
 //! `project_statuses` that names projects by id. Elements show themselves which they are. The first usable element of an id
 //! counts.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::Deserialize;
 
@@ -192,18 +192,18 @@ impl Reading {
     /// Relations need a stored project, and a stored status where they give no more than its id.
     fn refer(mut self) -> Transformed {
         let Transformed { rows, references, .. } = &mut self.into;
-        for relation in &rows.projects_statuses {
-            let key = |id: &str| Key { scope: relation.scope, external_id: id.to_owned() };
-            match &relation.project {
-                ProjectName::ProjectKey(name) => {
-                    references.add(Target::ProjectByKey, key(name), "unresolved_project");
-                }
-                ProjectName::ProjectId(id) => references.add(Target::Project, key(id), "unresolved_project"),
-            }
-            let status = key(&relation.status);
-            if !rows.statuses.contains_key(&status) {
-                references.add(Target::Status, status, "unresolved_status");
-            }
+        let key = |id: &str| Key { scope: self.scope, external_id: id.to_owned() };
+        let related = &rows.projects_statuses;
+        for project in related.iter().map(|relation| &relation.project).collect::<BTreeSet<_>>() {
+            let (target, id) = match project {
+                ProjectName::ProjectKey(id) => (Target::ProjectByKey, id),
+                ProjectName::ProjectId(id) => (Target::Project, id),
+            };
+            references.add(target, key(id), "unresolved_project");
+        }
+        let named: BTreeSet<Key> = related.iter().map(|relation| key(&relation.status)).collect();
+        for status in named.into_iter().filter(|status| !rows.statuses.contains_key(status)) {
+            references.add(Target::Status, status, "unresolved_status");
         }
         self.into
     }
