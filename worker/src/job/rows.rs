@@ -9,11 +9,13 @@ pub mod github;
 mod issues;
 mod links;
 mod reports;
+mod statuses;
 
 pub use github::GithubRows;
 pub use issues::IssueRows;
-pub use links::LinkRows;
-pub use reports::ReportRows;
+pub use links::{IssueName, Link, LinkKey, LinkRows};
+pub use reports::{Estimate, Membership, NewSprint, Outcome, Report, ReportRows};
+pub use statuses::{NO_CATEGORY, ProjectName, ProjectStatus, Status};
 
 /// What a document says of a column: `None` says nothing and leaves the column as it is, `Some(None)` clears it.
 pub type Given<T> = Option<Option<T>>;
@@ -115,6 +117,10 @@ pub struct RowSet {
     pub wits: BTreeMap<Key, Wit>,
     /// `projects_wits`
     pub projects_wits: BTreeSet<ProjectWit>,
+    /// `statuses`
+    pub statuses: BTreeMap<Key, Status>,
+    /// `projects_statuses`
+    pub projects_statuses: BTreeSet<ProjectStatus>,
     /// `custom_fields`
     pub custom_fields: BTreeMap<Key, CustomField>,
     /// `custom_fields_mappings`: whose special fields are to be looked for.
@@ -132,7 +138,8 @@ pub struct RowSet {
 impl RowSet {
     /// Whether writing both at once would not do what writing one after the other does.
     pub fn clashes_with(&self, later: &Self) -> bool {
-        self.issues.clashes_with(&later.issues)
+        statuses::relation_comes_too_early(&self.projects_statuses, &self.statuses, &later.statuses)
+            || self.issues.clashes_with(&later.issues)
             || self.links.clashes_with(&later.links)
             || self.reports.clashes_with(&later.reports)
             || self.github.clashes_with(&later.github)
@@ -147,6 +154,8 @@ impl RowSet {
             self.projects.insert(key, project);
         }
         self.projects_wits.extend(later.projects_wits);
+        statuses::merge(&mut self.statuses, later.statuses);
+        self.projects_statuses.extend(later.projects_statuses);
         self.custom_fields_mappings.extend(later.custom_fields_mappings);
         for (key, mut wit) in later.wits {
             if let Some(earlier) = self.wits.remove(&key) {
@@ -175,6 +184,8 @@ impl RowSet {
         self.projects.len()
             + self.wits.len()
             + self.projects_wits.len()
+            + self.statuses.len()
+            + self.projects_statuses.len()
             + self.custom_fields.len()
             + self.custom_fields_mappings.len()
             + self.issues.count()
@@ -194,6 +205,8 @@ impl RowSet {
         keyed("projects", &self.projects, &mut out);
         keyed("wits", &self.wits, &mut out);
         out.extend(self.projects_wits.iter().filter_map(|row| line("projects_wits", row, &Nothing {})));
+        keyed("statuses", &self.statuses, &mut out);
+        out.extend(self.projects_statuses.iter().filter_map(|row| line("projects_statuses", row, &Nothing {})));
         keyed("custom_fields", &self.custom_fields, &mut out);
         let mappings = self.custom_fields_mappings.iter();
         out.extend(mappings.filter_map(|scope| line("custom_fields_mappings", scope, &Nothing {})));

@@ -11,6 +11,11 @@ pub mod jira_special_fields;
 pub mod jira_sprint_reports;
 pub mod jira_statuses_and_relationships;
 
+mod jira_fields;
+mod jira_projects;
+mod jira_pull_requests;
+mod opening;
+
 /// Which of Jira's custom fields have a meaning of their own, by external id. They differ between Jira sites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecialFields {
