@@ -54,7 +54,10 @@ async fn an_issue_becomes_rows_and_a_second_message_changes_none() {
         ]
     );
     let sprint = &tables["sprints"][0];
-    assert_eq!((&sprint["state"], &sprint["board_id"], &sprint["end_date"]), (&json!("active"), &json!(4), &json!(null)));
+    assert_eq!(
+        (&sprint["state"], &sprint["board_id"], &sprint["end_date"]),
+        (&json!("active"), &json!(4), &json!(null))
+    );
     let membership = &tables["work_items_sprints"][0];
     assert_eq!(
         (&membership["added_date"], &membership["estimate_at_start"]),
@@ -71,12 +74,27 @@ async fn an_issue_becomes_rows_and_a_second_message_changes_none() {
 #[tokio::test]
 async fn older_news_changes_no_column_and_a_move_changes_key_and_project() {
     let site = site().await;
-    let old = issue("100", "2024-01-02T00:00:00Z", json!({"summary": "old", "assignee": {"displayName": "Ann"}}), &[change("1", "2024-01-02T00:00:00Z", "1", "3")]);
-    let mut new = issue("100", "2024-01-05T00:00:00Z", json!({"summary": "new", "assignee": null, "project": {"id": "10001"}, "created": "2020-01-01"}), &[]);
+    let old = issue(
+        "100",
+        "2024-01-02T00:00:00Z",
+        json!({"summary": "old", "assignee": {"displayName": "Ann"}}),
+        &[change("1", "2024-01-02T00:00:00Z", "1", "3")],
+    );
+    let mut new = issue(
+        "100",
+        "2024-01-05T00:00:00Z",
+        json!({"summary": "new", "assignee": null, "project": {"id": "10001"}, "created": "2020-01-01"}),
+        &[],
+    );
     new["key"] = json!("MOVED-1");
     site.transform_cleanly(KIND, &json!({"issues": [old]})).await;
     site.transform_cleanly(KIND, &json!({"issues": [new]})).await;
-    let late = issue("100", "2024-01-03T00:00:00Z", json!({"summary": "late"}), &[change("2", "2024-01-03T00:00:00Z", "3", "5")]);
+    let late = issue(
+        "100",
+        "2024-01-03T00:00:00Z",
+        json!({"summary": "late"}),
+        &[change("2", "2024-01-03T00:00:00Z", "3", "5")],
+    );
     site.transform_cleanly(KIND, &json!({"issues": [late]})).await;
     let tables = site.tables().await;
     let item = &tables["work_items"][0];
@@ -106,12 +124,18 @@ async fn what_is_not_known_yet_is_a_warning_and_is_filled_later() {
     assert_eq!((row.status.as_str(), row.error_details), ("completed", Some(warnings)));
     let metrics = "SELECT project_id IS NULL AND wit_id IS NULL AND status_id IS NULL AS unknown, total_work_starts AS starts, total_completions AS done,
         total_work_time_seconds AS worked, work_first_started_at IS NULL AS never FROM work_items";
-    assert_eq!(site.rows(metrics).await, [json!({"unknown": true, "starts": 0, "done": 0, "worked": 0, "never": true})]);
+    assert_eq!(
+        site.rows(metrics).await,
+        [json!({"unknown": true, "starts": 0, "done": 0, "worked": 0, "never": true})]
+    );
 
-    site.execute("INSERT INTO statuses (tenant_id, integration_id, external_id, original_name, category) VALUES
+    site.execute(
+        "INSERT INTO statuses (tenant_id, integration_id, external_id, original_name, category) VALUES
         (1, 10, '70', 'Fini', 'DONE'), (1, 10, '71', 'Faire', 'in Progress');
         INSERT INTO projects (tenant_id, integration_id, external_id, key, name) VALUES (1, 10, '5', 'P', 'P');
-        INSERT INTO wits (tenant_id, integration_id, external_id, original_name) VALUES (1, 10, '6', 'T')").await;
+        INSERT INTO wits (tenant_id, integration_id, external_id, original_name) VALUES (1, 10, '6', 'T')",
+    )
+    .await;
     site.transform_cleanly(KIND, &document).await;
     assert_eq!(
         site.rows(metrics).await,

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::site::{KIND, Site, change, issue, site};
 
-const TIMES: &str = "SELECT external_id AS id, transition_start_date::date::text AS start, time_in_status_seconds / 86400 AS days
+const TIMES: &str =
+    "SELECT external_id AS id, transition_start_date::date::text AS start, time_in_status_seconds / 86400 AS days
     FROM changelogs ORDER BY transition_change_date, length(external_id), external_id";
 
 const METRICS: &str = "SELECT total_backlog_returns AS returns, total_work_starts AS starts, total_completions AS completions,
@@ -103,5 +104,8 @@ async fn one_change_straight_to_done_is_a_direct_completion_and_none_is_nothing(
         site.rows(TIMES).await,
         [json!({"id": "9", "start": "2024-01-01", "days": 2}), json!({"id": "10", "start": "2024-01-03", "days": 0})]
     );
-    assert_eq!((&site.rows(METRICS).await[0]["direct"], &site.rows(METRICS).await[0]["lead"]), (&json!(false), &json!(0)));
+    assert_eq!(
+        (&site.rows(METRICS).await[0]["direct"], &site.rows(METRICS).await[0]["lead"]),
+        (&json!(false), &json!(0))
+    );
 }

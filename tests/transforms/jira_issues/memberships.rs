@@ -22,7 +22,12 @@ fn sprint(id: u32, start: Option<&str>) -> Value {
 async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
     let site = site().await;
     // Sprints 10 and 11 are known from another issue.
-    let other = issue("1", "2024-01-01T00:00:00Z", json!({"customfield_10021": [sprint(10, None), sprint(11, Some("2024-01-04T00:00:00Z"))]}), &[]);
+    let other = issue(
+        "1",
+        "2024-01-01T00:00:00Z",
+        json!({"customfield_10021": [sprint(10, None), sprint(11, Some("2024-01-04T00:00:00Z"))]}),
+        &[],
+    );
     site.transform_cleanly(KIND, &json!({"issue": other})).await;
     site.execute("DELETE FROM work_items_sprints").await;
 
@@ -55,7 +60,12 @@ async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
     assert_eq!(site.rows(MEMBERSHIPS).await, expected);
 
     // What the history does not date begins with the sprint, else with the issue.
-    let undated = issue("200", "2024-01-09T00:00:00Z", json!({"customfield_10024": 5, "customfield_10021": [sprint(10, None), sprint(12, None)]}), &[]);
+    let undated = issue(
+        "200",
+        "2024-01-09T00:00:00Z",
+        json!({"customfield_10024": 5, "customfield_10021": [sprint(10, None), sprint(12, None)]}),
+        &[],
+    );
     site.execute("DELETE FROM work_items_sprints").await;
     site.transform_cleanly(KIND, &json!({"issue": undated})).await;
     assert_eq!(

@@ -46,7 +46,9 @@ UPDATE changelogs AS t
 SET transition_start_date = n.start, time_in_status_seconds = n.seconds, last_updated_at = now()
 FROM (
     SELECT o.id, o.tenant_id, o.start,
-        extract(epoch FROM greatest(o.at - o.start, interval '0'))::float8 AS seconds
+        -- The greatest of nothing and zero would be zero.
+        CASE WHEN o.start IS NOT NULL
+            THEN extract(epoch FROM greatest(o.at - o.start, interval '0'))::float8 END AS seconds
     FROM (
         SELECT c.id, d.tenant_id, c.transition_change_date AS at,
             CASE WHEN row_number() OVER changes > 1 THEN lag(c.transition_change_date) OVER changes

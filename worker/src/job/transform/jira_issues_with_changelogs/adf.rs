@@ -74,7 +74,11 @@ fn content(node: &Node<'_>, place: Place) -> String {
         if before.is_some_and(|before| before == Place::Block || here == Place::Block) {
             out.push('\n');
         }
-        if is_item && is_list(&kind) { indented(child, &kind, &mut out) } else { render(child, &kind, here, &mut out) }
+        if is_item && is_list(&kind) {
+            indented(child, &kind, &mut out)
+        } else {
+            render(child, &kind, here, &mut out)
+        }
         before = Some(here);
     }
     out
@@ -114,12 +118,19 @@ fn render(node: &Node<'_>, kind: &str, place: Place, out: &mut String) {
             let first = node.attribute(|of| of.order).and_then(|order| order.parse().ok());
             items(node, Some(first.unwrap_or(1)), out);
         }
-        "table" => joined(node, "\n", &|row| {
-            let mut cells = String::new();
-            joined(row, " | ", &|cell| content(cell, Place::Block), &mut cells);
-            cells
-        }, out),
-        "paragraph" | "heading" | "codeBlock" | "caption" | "taskItem" | "decisionItem" => out.push_str(&content(node, Place::Line)),
+        "table" => joined(
+            node,
+            "\n",
+            &|row| {
+                let mut cells = String::new();
+                joined(row, " | ", &|cell| content(cell, Place::Block), &mut cells);
+                cells
+            },
+            out,
+        ),
+        "paragraph" | "heading" | "codeBlock" | "caption" | "taskItem" | "decisionItem" => {
+            out.push_str(&content(node, Place::Line))
+        }
         _ => out.push_str(&content(node, if place_of(kind).is_some() { Place::Block } else { place })),
     }
 }

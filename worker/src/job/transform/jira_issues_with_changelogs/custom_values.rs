@@ -169,12 +169,18 @@ mod tests {
             (r#"{"value":"A","child":{"value":"B"}}"#, Some("A / B")),
             (r#"{"value":"A","child":null}"#, Some("A")),
             (r#"{"value":7.0}"#, Some("7")),
-            (r#"{ "b" : [1.50, {"d":"\u00e9\"", "c":null}], "a": 9007199254740993 }"#, Some("{\"a\":9007199254740993,\"b\":[1.50,{\"c\":null,\"d\":\"\u{e9}\\\"\"}]}")),
+            (
+                r#"{ "b" : [1.50, {"d":"\u00e9\"", "c":null}], "a": 9007199254740993 }"#,
+                Some("{\"a\":9007199254740993,\"b\":[1.50,{\"c\":null,\"d\":\"\u{e9}\\\"\"}]}"),
+            ),
             ("{}", Some("{}")),
             ("[]", None),
             ("[null]", None),
             (r#"["a",null,{"value":"b"},3.0,["c","d"]]"#, Some("a, b, 3, c, d")),
-            (r#"{"type":"doc","version":1,"content":[{"type":"paragraph","content":[{"type":"text","text":"t"}]}]}"#, Some("t")),
+            (
+                r#"{"type":"doc","version":1,"content":[{"type":"paragraph","content":[{"type":"text","text":"t"}]}]}"#,
+                Some("t"),
+            ),
             (r#"{"type":"doc","version":1,"content":[]}"#, None),
         ] {
             assert_eq!(text(json).as_deref(), expected, "{json}");

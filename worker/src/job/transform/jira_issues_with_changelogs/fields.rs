@@ -30,11 +30,7 @@ impl<'a> Fields<'a> {
     }
 
     /// What one key of an object says; an object without it says that there is nothing.
-    pub(super) fn key_of<'k>(
-        &self,
-        name: &str,
-        key: impl Fn(&Named<'a>) -> Option<Cow<'k, str>>,
-    ) -> Given<String> {
+    pub(super) fn key_of<'k>(&self, name: &str, key: impl Fn(&Named<'a>) -> Option<Cow<'k, str>>) -> Given<String> {
         let field = self.get(name);
         if field.is_null() {
             return Some(None);
