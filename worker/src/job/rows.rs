@@ -11,7 +11,7 @@ mod links;
 mod reports;
 
 pub use github::GithubRows;
-pub use issues::{Change, Coverage, Issue, IssueRows, Membership, Number, Sprint, WorkItem};
+pub use issues::{Change, Coverage, Issue, IssueRows, Membership, Neighbours, Number, Sprint, WorkItem};
 pub use links::LinkRows;
 pub use reports::ReportRows;
 

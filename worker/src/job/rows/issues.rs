@@ -13,7 +13,7 @@ mod sprint;
 mod work_item;
 
 pub use change::{Change, Coverage};
-pub use membership::Membership;
+pub use membership::{Membership, Neighbours};
 pub use number::Number;
 pub use sprint::Sprint;
 pub use work_item::WorkItem;

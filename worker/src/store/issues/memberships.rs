@@ -1,7 +1,7 @@
 //! `work_items_sprints`, without what sprint reports say.
 
 use crate::{
-    job::rows::{IssueRows, Membership, Number},
+    job::rows::{IssueRows, Membership, Neighbours, Number},
     store::{
         columns::{column, scopes},
         write::Write,
@@ -62,7 +62,7 @@ WHERE ROW(t.added_date, t.removed_date, t.estimate_at_start, t.carried_over_from
 pub(super) fn write(rows: &IssueRows) -> Option<Write> {
     let all = || rows.memberships();
     all().next()?;
-    let neighbour = |of: fn(&(Option<String>, Option<String>)) -> &Option<String>| {
+    let neighbour = |of: fn(&Neighbours) -> &Option<String>| {
         column(all().map(move |(_, _, _, row)| row.neighbours.as_ref().and_then(|both| of(both).clone())))
     };
     let mut parameters = scopes(all().map(|(key, ..)| &key.scope));

@@ -5,6 +5,9 @@ use serde::Serialize;
 use super::Number;
 use crate::job::reading::Moment;
 
+/// The external ids of the sprints before and after one.
+pub type Neighbours = (Option<String>, Option<String>);
+
 /// A row of `work_items_sprints`, as far as a document knows it: the rest depends on stored rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Membership {
@@ -15,5 +18,5 @@ pub struct Membership {
     /// Every change of the estimate, in order: when, from what, to what.
     pub estimates: Vec<(Moment, Option<Number>, Option<Number>)>,
     /// The sprints before and after this one; `None` where the history tells of no sprints at all.
-    pub neighbours: Option<(Option<String>, Option<String>)>,
+    pub neighbours: Option<Neighbours>,
 }

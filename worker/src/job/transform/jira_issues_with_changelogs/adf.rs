@@ -75,9 +75,9 @@ fn content(node: &Node<'_>, place: Place) -> String {
             out.push('\n');
         }
         if is_item && is_list(&kind) {
-            indented(child, &kind, &mut out)
+            indented(child, &kind, &mut out);
         } else {
-            render(child, &kind, here, &mut out)
+            render(child, &kind, here, &mut out);
         }
         before = Some(here);
     }
@@ -129,7 +129,7 @@ fn render(node: &Node<'_>, kind: &str, place: Place, out: &mut String) {
             out,
         ),
         "paragraph" | "heading" | "codeBlock" | "caption" | "taskItem" | "decisionItem" => {
-            out.push_str(&content(node, Place::Line))
+            out.push_str(&content(node, Place::Line));
         }
         _ => out.push_str(&content(node, if place_of(kind).is_some() { Place::Block } else { place })),
     }

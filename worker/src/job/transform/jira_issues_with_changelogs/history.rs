@@ -101,8 +101,8 @@ pub(super) fn read(
         into.warnings.add("changelog_truncated", Some(issue));
     }
     let mut oldest: Option<Moment> = None;
-    for meta in histories {
-        let Some((place, entry)) = read_entry(meta.read(), context, issue, &mut into.warnings) else { continue };
+    for meta in &histories {
+        let Some((place, entry)) = read_entry(meta.as_read(), context, issue, &mut into.warnings) else { continue };
         oldest = Some(oldest.map_or(place.at, |oldest| oldest.min(place.at)));
         if entry.is_nothing() {
             continue;
@@ -118,12 +118,12 @@ pub(super) fn read(
 }
 
 fn read_entry(
-    meta: Option<HistoryMeta<'_>>,
+    meta: Option<&HistoryMeta<'_>>,
     context: &Context<'_>,
     issue: &str,
     warnings: &mut Warnings,
 ) -> Option<(Place, Entry)> {
-    let (Some(meta), Some(id)) = (&meta, meta.as_ref().and_then(|meta| meta.id.id())) else {
+    let (Some(meta), Some(id)) = (meta, meta.and_then(|meta| meta.id.id())) else {
         warnings.add("unusable_history", Some(issue));
         return None;
     };

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::{Entry, Place};
-use crate::job::{reading::Moment, rows::Membership};
+use crate::job::{
+    reading::Moment,
+    rows::{Membership, Neighbours},
+};
 
 type Change<'a> = (Moment, &'a (Vec<String>, Vec<String>));
 
@@ -43,7 +46,7 @@ fn latest(sprint: &String, changes: &[Change<'_>]) -> (Option<Moment>, Option<Mo
     (added, removed)
 }
 
-fn neighbours(sprint: &String, list: &[String]) -> (Option<String>, Option<String>) {
+fn neighbours(sprint: &String, list: &[String]) -> Neighbours {
     let Some(place) = list.iter().position(|id| id == sprint) else { return (None, None) };
     (place.checked_sub(1).map(|before| list[before].clone()), list.get(place + 1).cloned())
 }
