@@ -49,7 +49,7 @@ async fn batches_and_order_make_no_difference() {
     let mut random = StdRng::seed_from_u64(SEED);
     let mut issues: Vec<Value> = (1..13).flat_map(|id| life(id, &mut random)).collect();
     let mut expected = None;
-    for batch in [1, 7, 50, 50] {
+    for (batch, workers) in [(1, 1), (7, 1), (50, 1), (3, 2)] {
         let site = site().await;
         // Both are stored beforehand: which memberships there are depends on which sprints are known.
         site.execute(
@@ -60,14 +60,20 @@ async fn batches_and_order_make_no_difference() {
         let mut rest = issues.as_slice();
         while !rest.is_empty() {
             let (some, others) = rest.split_at(random.random_range(1..4_usize).min(rest.len()));
-            site.add(KIND, &json!({ "issues": some })).await;
+            site.add_as("jira_issues_changelogs", KIND, &json!({ "issues": some })).await;
             rest = others;
         }
-        site.serve(batch).await;
+        if workers == 1 {
+            site.serve(batch).await;
+        } else {
+            tokio::join!(site.serve(batch), site.serve(batch));
+        }
+        let left = "SELECT count(*) FROM raw_extraction_data WHERE status <> 'completed' OR error_details IS NOT NULL";
+        assert_eq!(site.rows(left).await, [json!({"count": 0})]);
         let tables = site.tables().await;
         assert!(tables["work_items"].len() == 12 && !tables["work_items_sprints"].is_empty());
         let expected = expected.get_or_insert_with(|| tables.clone());
-        assert_eq!(&tables, expected, "batches of {batch}, seed {SEED}");
+        assert_eq!(&tables, expected, "batches of {batch}, {workers} workers, seed {SEED}");
         issues.shuffle(&mut random);
     }
 }

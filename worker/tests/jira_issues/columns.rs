@@ -6,12 +6,13 @@ use transform_worker::job::{
     reading::moment,
     references::Target,
     registry,
-    rows::{Number, WorkItem},
+    rows::{Given, Number, WorkItem},
 };
 
 use super::{key, scope, warnings, with_fields};
 
-fn text(text: &str) -> Option<Option<String>> {
+#[allow(clippy::unnecessary_wraps, reason = "what a document gives is of this type")]
+fn text(text: &str) -> Given<String> {
     Some(Some(text.to_owned()))
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::with_fields;
 
-fn description(content: Value) -> Option<String> {
+fn description(content: &Value) -> Option<String> {
     let document = json!({"description": {"type": "doc", "version": 1, "content": content}});
     with_fields(&document).0.item.description.expect("a description is given")
 }
@@ -22,7 +22,7 @@ fn paragraph(of: &str) -> Value {
     node("paragraph", &[text(of)])
 }
 
-fn leaf(kind: &str, attributes: Value) -> Value {
+fn leaf(kind: &str, attributes: &Value) -> Value {
     json!({"type": kind, "attrs": attributes})
 }
 
@@ -30,26 +30,26 @@ fn leaf(kind: &str, attributes: Value) -> Value {
 fn what_stands_within_a_line_has_its_text() {
     for (leaf, expected) in [
         (json!({"type": "hardBreak"}), "<\n>"),
-        (leaf("mention", json!({"id": "5", "text": "@Ann"})), "<@Ann>"),
-        (leaf("mention", json!({"id": "5"})), "<@5>"),
-        (leaf("mention", json!({})), "<>"),
-        (leaf("emoji", json!({"shortName": ":x:", "text": "\u{1f600}"})), "<\u{1f600}>"),
-        (leaf("emoji", json!({"shortName": ":x:"})), "<:x:>"),
-        (leaf("date", json!({"timestamp": "1582152559000"})), "<2020-02-19>"),
-        (leaf("date", json!({"timestamp": -1})), "<1969-12-31>"),
-        (leaf("date", json!({"timestamp": "soon"})), "<>"),
-        (leaf("status", json!({"text": "DONE", "color": "green"})), "<DONE>"),
-        (leaf("inlineCard", json!({"url": "https://a/b"})), "<https://a/b>"),
-        (leaf("inlineCard", json!({"data": {}})), "<>"),
-        (leaf("mediaInline", json!({"alt": "pic", "id": "1"})), "<pic>"),
-        (leaf("inlineSomething", json!({"text": "hidden"})), "<>"),
+        (leaf("mention", &json!({"id": "5", "text": "@Ann"})), "<@Ann>"),
+        (leaf("mention", &json!({"id": "5"})), "<@5>"),
+        (leaf("mention", &json!({})), "<>"),
+        (leaf("emoji", &json!({"shortName": ":x:", "text": "\u{1f600}"})), "<\u{1f600}>"),
+        (leaf("emoji", &json!({"shortName": ":x:"})), "<:x:>"),
+        (leaf("date", &json!({"timestamp": "1582152559000"})), "<2020-02-19>"),
+        (leaf("date", &json!({"timestamp": -1})), "<1969-12-31>"),
+        (leaf("date", &json!({"timestamp": "soon"})), "<>"),
+        (leaf("status", &json!({"text": "DONE", "color": "green"})), "<DONE>"),
+        (leaf("inlineCard", &json!({"url": "https://a/b"})), "<https://a/b>"),
+        (leaf("inlineCard", &json!({"data": {}})), "<>"),
+        (leaf("mediaInline", &json!({"alt": "pic", "id": "1"})), "<pic>"),
+        (leaf("inlineSomething", &json!({"text": "hidden"})), "<>"),
         (json!({"type": "inlineSomething", "content": [text("in")]}), "<in>"),
         (json!(null), "<>"),
         (json!("text"), "<>"),
         (json!({}), "<>"),
     ] {
         let line = node("paragraph", &[text("<"), leaf.clone(), text(">")]);
-        assert_eq!(description(json!([line])).as_deref(), Some(expected), "{leaf}");
+        assert_eq!(description(&json!([line])).as_deref(), Some(expected), "{leaf}");
     }
 }
 
@@ -67,15 +67,15 @@ fn blocks_are_separated_by_one_newline() {
             "layoutSection",
             &[node("layoutColumn", &[paragraph("left")]), node("layoutColumn", &[paragraph("right")])],
         ),
-        node("mediaSingle", &[leaf("media", json!({"alt": "pic"})), node("caption", &[text("cap")])]),
-        leaf("blockCard", json!({"url": "https://c"})),
-        leaf("embedCard", json!({"url": "https://d"})),
+        node("mediaSingle", &[leaf("media", &json!({"alt": "pic"})), node("caption", &[text("cap")])]),
+        leaf("blockCard", &json!({"url": "https://c"})),
+        leaf("embedCard", &json!({"url": "https://d"})),
         node("brandNewBlock", &[paragraph("x"), paragraph("y")]),
         node("brandNewBlock", &[text("z"), text("z")]),
     ];
     let expected =
         "Title\nab\nlet x;\nlet y;\nq1\nq2\np\ne\n---\nleft\nright\npic\ncap\nhttps://c\nhttps://d\nx\ny\nzz";
-    assert_eq!(description(json!(blocks)).as_deref(), Some(expected));
+    assert_eq!(description(&json!(blocks)).as_deref(), Some(expected));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn lists_have_marks_and_nested_ones_are_indented() {
     );
     let decisions = node("decisionList", &[node("decisionItem", &[text("so")])]);
     let expected = "1. a\n  - i\n    9. n\n    10. t\n  - j\nafter\n2. b\n- do it\n  - part\n- so";
-    assert_eq!(description(json!([ordered, tasks, decisions])).as_deref(), Some(expected));
+    assert_eq!(description(&json!([ordered, tasks, decisions])).as_deref(), Some(expected));
 }
 
 #[test]
@@ -103,16 +103,16 @@ fn a_table_has_a_line_for_each_row() {
             node("tableRow", &[cell("tableCell", "1"), node("tableCell", &[])]),
         ],
     );
-    assert_eq!(description(json!([paragraph("t"), table])).as_deref(), Some("t\nA | B\n1 |"));
+    assert_eq!(description(&json!([paragraph("t"), table])).as_deref(), Some("t\nA | B\n1 |"));
 }
 
 #[test]
 fn nothing_is_null_and_white_space_at_the_end_is_gone() {
-    assert_eq!(description(json!([])), None);
-    assert_eq!(description(json!(null)), None);
-    assert_eq!(description(json!([node("paragraph", &[]), node("paragraph", &[text("  \n")])])), None);
+    assert_eq!(description(&json!([])), None);
+    assert_eq!(description(&json!(null)), None);
+    assert_eq!(description(&json!([node("paragraph", &[]), node("paragraph", &[text("  \n")])])), None);
     assert_eq!(
-        description(json!([paragraph("a "), node("paragraph", &[]), paragraph(" b \t"), node("paragraph", &[])]))
+        description(&json!([paragraph("a "), node("paragraph", &[]), paragraph(" b \t"), node("paragraph", &[])]))
             .as_deref(),
         Some("a \n\n b")
     );
