@@ -99,7 +99,7 @@ fn one_usable_issue_is_enough_and_the_others_are_warnings() {
 #[test]
 fn rows_are_printed_in_the_order_in_which_they_are_written() {
     let result = transform(&json!({"issue": {"id": "1", "key": "BEN-1",
-        "fields": {"summary": "s", "customfield_10021": [{"id": 9, "name": "S", "state": "active"}]},
+        "fields": {"summary": "s", "customfield_20": null, "customfield_10021": [{"id": 9, "name": "S", "state": "active"}]},
         "changelog": {"histories": [{"id": "5", "created": "2024-01-01", "items": [{"field": "status", "from": "1", "to": "2"}]}]}}}));
     let lines: Vec<Value> = result.rows.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let tables: Vec<&str> = lines.iter().map(|line| line["table"].as_str().unwrap()).collect();
@@ -108,6 +108,9 @@ fn rows_are_printed_in_the_order_in_which_they_are_written() {
         (&lines[1]["summary"], &lines[2]["issue"], &lines[3]["sprint"]),
         (&json!("s"), &json!("1"), &json!("9"))
     );
+    let mapped: Vec<&String> =
+        lines[1].as_object().unwrap().keys().filter(|name| name.starts_with("custom_field")).collect();
+    assert_eq!(mapped, ["custom_field_20"]);
     assert_eq!(lines.len(), result.rows.len());
 }
 

@@ -47,7 +47,7 @@ fn only_changes_of_status_are_rows_and_each_starts_with_the_one_before() {
     );
     assert_eq!(issue.coverage, Some(Coverage { oldest: moment("2024-01-01T12:00:00Z").unwrap(), truncated: false }));
     let wanted: Vec<_> = result.references.wanted().cloned().collect();
-    assert_eq!(wanted, ["2", "3", "1"].map(|id| (Target::Status, key(id))));
+    assert_eq!(wanted, ["1", "2", "3"].map(|id| (Target::Status, key(id))));
     assert!(warnings(&result).is_empty());
 }
 

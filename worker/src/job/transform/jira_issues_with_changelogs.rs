@@ -3,7 +3,7 @@
 //! A document holds one issue under `issue` or several under `issues`. The same issue twice counts as two messages about it would:
 //! the newer one has the say, and what their histories tell is put together.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde::Deserialize;
 
@@ -12,6 +12,7 @@ use crate::job::{
     Context,
     batching::{Table, Tables},
     reading::{self, Element, List, Scalar},
+    references::Target,
     registry::{DataType, PayloadShape, Transformed},
     rows::Key,
 };
@@ -80,6 +81,11 @@ fn transform(document: &str, context: &Context<'_>) -> Result<Transformed, Paylo
     }
     if count > 0 && issues.is_empty() {
         return Err(wrong(&format!("lists {count} issues, none of them with id and key")));
+    }
+    let statuses: BTreeSet<&String> = issues.values().flat_map(Facts::statuses).collect();
+    for status in statuses {
+        let key = Key { scope: context.scope, external_id: status.clone() };
+        result.references.add(Target::Status, key, "unresolved_status");
     }
     for (key, facts) in issues {
         facts.become_rows(key, context, &mut result);

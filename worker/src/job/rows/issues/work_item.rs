@@ -1,6 +1,6 @@
 //! Issues.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Number;
 use crate::job::{context::MAPPED_COLUMNS, reading::Moment, rows::Given};
@@ -55,6 +55,7 @@ pub struct WorkItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub development: Option<bool>,
     /// `custom_field_01` to `custom_field_20`.
+    #[serde(flatten, serialize_with = "given_columns")]
     pub custom: [Given<String>; MAPPED_COLUMNS],
 }
 
@@ -94,4 +95,11 @@ impl WorkItem {
         // The first one counts.
         self.created = earlier.created.or(self.created);
     }
+}
+
+/// The mapped columns that are given, by their names.
+fn given_columns<S: Serializer>(columns: &[Given<String>], serializer: S) -> Result<S::Ok, S::Error> {
+    let given =
+        columns.iter().zip(1..).filter_map(|(column, n)| Some((format!("custom_field_{n:02}"), column.as_ref()?)));
+    serializer.collect_map(given)
 }

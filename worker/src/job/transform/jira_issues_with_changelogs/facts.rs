@@ -36,6 +36,12 @@ impl Facts {
         self.history.coverage = reach.into_iter().flatten().min();
     }
 
+    /// The external ids of the statuses that its history names.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = &String> {
+        let changes = self.history.entries.values().filter_map(|entry| entry.status.as_ref());
+        changes.flat_map(|(from, to)| [from, to]).flatten()
+    }
+
     /// Makes the rows.
     pub(super) fn become_rows(self, key: Key, context: &Context<'_>, into: &mut Transformed) {
         let Self { item, sprints, history } = self;

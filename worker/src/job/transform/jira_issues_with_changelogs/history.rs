@@ -8,9 +8,8 @@ use super::custom_values::number;
 use crate::job::{
     Context,
     reading::{Element, List, Moment, Scalar},
-    references::Target,
     registry::Transformed,
-    rows::{Coverage, Given, Key, Number},
+    rows::{Coverage, Given, Number},
     warnings::Warnings,
 };
 
@@ -106,10 +105,6 @@ pub(super) fn read(
         oldest = Some(oldest.map_or(place.at, |oldest| oldest.min(place.at)));
         if entry.is_nothing() {
             continue;
-        }
-        for status in entry.status.iter().flat_map(|(from, to)| [from, to]).flatten() {
-            let key = Key { scope: context.scope, external_id: status.clone() };
-            into.references.add(Target::Status, key, "unresolved_status");
         }
         history.entries.insert(place, entry);
     }
