@@ -77,13 +77,13 @@ async fn older_news_changes_no_column_and_a_move_changes_key_and_project() {
     let old = issue(
         "100",
         "2024-01-02T00:00:00Z",
-        json!({"summary": "old", "assignee": {"displayName": "Ann"}}),
+        &json!({"summary": "old", "assignee": {"displayName": "Ann"}}),
         &[change("1", "2024-01-02T00:00:00Z", "1", "3")],
     );
     let mut new = issue(
         "100",
         "2024-01-05T00:00:00Z",
-        json!({"summary": "new", "assignee": null, "project": {"id": "10001"}, "created": "2020-01-01"}),
+        &json!({"summary": "new", "assignee": null, "project": {"id": "10001"}, "created": "2020-01-01"}),
         &[],
     );
     new["key"] = json!("MOVED-1");
@@ -92,7 +92,7 @@ async fn older_news_changes_no_column_and_a_move_changes_key_and_project() {
     let late = issue(
         "100",
         "2024-01-03T00:00:00Z",
-        json!({"summary": "late"}),
+        &json!({"summary": "late"}),
         &[change("2", "2024-01-03T00:00:00Z", "3", "5")],
     );
     site.transform_cleanly(KIND, &json!({"issues": [late]})).await;
@@ -116,7 +116,7 @@ async fn older_news_changes_no_column_and_a_move_changes_key_and_project() {
 #[tokio::test]
 async fn what_is_not_known_yet_is_a_warning_and_is_filled_later() {
     let site = site().await;
-    let document = json!({"issue": issue("100", "2024-01-05T00:00:00Z", json!({"project": {"id": "5"}, "issuetype": {"id": "6"}, "status": {"id": "70"}}), &[
+    let document = json!({"issue": issue("100", "2024-01-05T00:00:00Z", &json!({"project": {"id": "5"}, "issuetype": {"id": "6"}, "status": {"id": "70"}}), &[
         change("1", "2024-01-02T00:00:00Z", "1", "71"), change("2", "2024-01-04T00:00:00Z", "71", "70")])});
     let row = site.transform(KIND, &document).await;
     let warnings = json!({"warnings": [{"reason": "unresolved_project", "count": 1, "ids": ["5"]},

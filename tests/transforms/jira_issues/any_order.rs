@@ -9,7 +9,7 @@ const SEED: u64 = 0x15_5a_e5;
 
 /// An issue at several moments of its life: each document holds the whole history up to then, so their order is free.
 fn life(id: u32, random: &mut StdRng) -> Vec<Value> {
-    let (mut status, mut sprint, mut estimate) = ("1".to_owned(), String::new(), None::<String>);
+    let (mut status, mut sprint, mut estimate) = ("1".to_owned(), String::new(), None::<u32>);
     let (mut histories, mut documents) = (Vec::new(), Vec::new());
     for step in 0..random.random_range(1..9_u32) {
         let at = format!("2024-01-{:02}T{:02}:00:00.000+0000", 2 + step, random.random_range(0..24));
@@ -21,8 +21,9 @@ fn life(id: u32, random: &mut StdRng) -> Vec<Value> {
                 sprint = next;
             }
             1 => {
-                let next = Some(random.random_range(1..9_u32).to_string());
-                histories.push(points(&entry, &at, estimate.as_deref(), next.as_deref()));
+                let next = Some(random.random_range(1..9_u32));
+                let [from, to] = [estimate, next].map(|points| points.map(|points| points.to_string()));
+                histories.push(points(&entry, &at, from.as_deref(), to.as_deref()));
                 estimate = next;
             }
             _ => {
@@ -38,8 +39,8 @@ fn life(id: u32, random: &mut StdRng) -> Vec<Value> {
             .map(|id| json!({"id": id, "name": "S", "state": "active", "startDate": "2024-01-05T00:00:00Z"}))
             .collect();
         let fields = json!({"summary": format!("step {step}"), "status": {"id": status}, "customfield_10021": field,
-            "customfield_10024": estimate.as_ref().map(|text| text.parse::<u32>().unwrap())});
-        documents.push(issue(&id.to_string(), &at, fields, &histories));
+            "customfield_10024": estimate});
+        documents.push(issue(&id.to_string(), &at, &fields, &histories));
     }
     documents
 }

@@ -31,7 +31,7 @@ fn whole() -> Vec<Value> {
 }
 
 async fn send(site: &Site, day: u32, total: usize, histories: &[Value]) -> Option<Value> {
-    let mut issue = issue("100", &on(day), json!({}), histories);
+    let mut issue = issue("100", &on(day), &json!({}), histories);
     issue["changelog"]["total"] = json!(total);
     let row = site.transform(KIND, &json!({"issues": [issue]})).await;
     assert_eq!(row.status, "completed");
@@ -79,7 +79,7 @@ async fn before_a_truncated_history_nothing_is_claimed() {
     let worked = "SELECT total_work_time_seconds / 3600 AS hours FROM work_items";
     assert_eq!(site.rows(worked).await, [json!({"hours": 39})]);
 
-    let mut without = issue("100", &on(29), json!({}), &[]);
+    let mut without = issue("100", &on(29), &json!({}), &[]);
     without.as_object_mut().unwrap().remove("changelog");
     site.transform_cleanly(KIND, &json!({"issue": without})).await;
     assert_eq!(site.rows(TIMES).await[0]["start"], json!(null), "a message without a history knows no better");

@@ -25,7 +25,7 @@ async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
     let other = issue(
         "1",
         "2024-01-01T00:00:00Z",
-        json!({"customfield_10021": [sprint(10, None), sprint(11, Some("2024-01-04T00:00:00Z"))]}),
+        &json!({"customfield_10021": [sprint(10, None), sprint(11, Some("2024-01-04T00:00:00Z"))]}),
         &[],
     );
     site.transform_cleanly(KIND, &json!({"issue": other})).await;
@@ -41,7 +41,7 @@ async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
         sprints("7", "2024-01-07T00:00:00Z", "11", "10, 404, 12, 13"),
     ];
     let fields = json!({"customfield_10024": 3, "customfield_10021": [sprint(12, Some("2024-01-02T12:00:00Z")), sprint(13, Some("2024-02-01T00:00:00Z"))]});
-    let document = json!({"issue": issue("100", "2024-01-08T00:00:00Z", fields, &histories)});
+    let document = json!({"issue": issue("100", "2024-01-08T00:00:00Z", &fields, &histories)});
     site.transform_cleanly(KIND, &document).await;
     let expected = [
         json!({"sprint": "10", "added": "2024-01-07", "removed": null, "estimate": null, "before": null, "after": null}),
@@ -53,8 +53,8 @@ async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
 
     // Older news, and news that tells nothing of sprints and estimates, leave what is known.
     let fields = json!({"customfield_10024": 8, "customfield_10021": [sprint(12, Some("2024-01-02T12:00:00Z")), sprint(13, Some("2024-02-01T00:00:00Z"))]});
-    let older = issue("100", "2024-01-07T00:00:00Z", json!({"customfield_10024": 8}), &histories[..4]);
-    let newer = issue("100", "2024-01-09T00:00:00Z", fields, &[]);
+    let older = issue("100", "2024-01-07T00:00:00Z", &json!({"customfield_10024": 8}), &histories[..4]);
+    let newer = issue("100", "2024-01-09T00:00:00Z", &fields, &[]);
     site.transform_cleanly(KIND, &json!({"issue": older})).await;
     site.transform_cleanly(KIND, &json!({"issue": newer})).await;
     assert_eq!(site.rows(MEMBERSHIPS).await, expected);
@@ -63,7 +63,7 @@ async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
     let undated = issue(
         "200",
         "2024-01-09T00:00:00Z",
-        json!({"customfield_10024": 5, "customfield_10021": [sprint(10, None), sprint(12, None)]}),
+        &json!({"customfield_10024": 5, "customfield_10021": [sprint(10, None), sprint(12, None)]}),
         &[],
     );
     site.execute("DELETE FROM work_items_sprints").await;
@@ -80,7 +80,7 @@ async fn the_latest_membership_and_the_estimate_at_the_start_are_kept() {
 #[tokio::test]
 async fn a_membership_that_nothing_dates_is_a_warning_until_something_does() {
     let site = site().await;
-    let mut document = json!({"issue": issue("100", "2024-01-09T00:00:00Z", json!({"customfield_10021": ["com.atlassian.Sprint@1[id=3]", sprint(10, None)]}), &[])});
+    let mut document = json!({"issue": issue("100", "2024-01-09T00:00:00Z", &json!({"customfield_10021": ["com.atlassian.Sprint@1[id=3]", sprint(10, None)]}), &[])});
     document["issue"]["fields"].as_object_mut().unwrap().remove("created");
     let row = site.transform(KIND, &document).await;
     let warnings = json!({"warnings": [{"reason": "sprint_unreadable", "count": 1, "ids": ["100"]},
@@ -95,7 +95,7 @@ async fn a_membership_that_nothing_dates_is_a_warning_until_something_does() {
 
 #[tokio::test]
 async fn a_sprint_that_changes_within_a_batch_counts_for_each_issue_as_it_was() {
-    let document = |id: &str, start: Option<&str>| json!({"issue": issue(id, "2024-01-09T00:00:00Z", json!({"customfield_10024": 5, "customfield_10021": [sprint(10, start)]}), &[])});
+    let document = |id: &str, start: Option<&str>| json!({"issue": issue(id, "2024-01-09T00:00:00Z", &json!({"customfield_10024": 5, "customfield_10021": [sprint(10, start)]}), &[])});
     let (mut results, start) = (Vec::new(), Some("2024-01-03T00:00:00Z"));
     for batch in [1, 50] {
         let site = site().await;

@@ -52,10 +52,12 @@ pub(super) async fn site() -> Site {
 }
 
 /// An issue with these fields beside the usual ones, created with the year 2024, and this whole history.
-pub(super) fn issue(id: &str, updated: &str, fields: Value, histories: &[Value]) -> Value {
+pub(super) fn issue(id: &str, updated: &str, fields: &Value, histories: &[Value]) -> Value {
     let mut all = json!({"project": {"id": "10000"}, "issuetype": {"id": "1"}, "status": {"id": "1"},
         "created": "2024-01-01T00:00:00.000+0000", "updated": updated});
-    all.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
+    for (name, value) in fields.as_object().expect("fields are an object") {
+        all[name] = value.clone();
+    }
     json!({"id": id, "key": format!("BEN-{id}"), "fields": all, "changelog": {"total": histories.len(), "histories": histories}})
 }
 
