@@ -14,3 +14,5 @@ mod payloads;
 mod queues;
 #[path = "messages/signals.rs"]
 mod signals;
+#[path = "messages/slow.rs"]
+mod slow;

@@ -7,6 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 /// decides whether an idle worker costs 0.4 MB or 8 MB; RabbitMQ 4.1 and later refuse anything smaller.
 pub const FRAME_MAX: u32 = 8192;
 
+/// Largest frame that RabbitMQ accepts unless it is configured otherwise, in bytes. For a connection that has met a message
+/// whose headers do not fit into [`FRAME_MAX`]; it costs some 9 MB.
+pub const LARGE_FRAME_MAX: u32 = 131_072;
+
 /// The address cannot be used. The text is not quoted: it holds a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

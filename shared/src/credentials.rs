@@ -9,7 +9,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{environment::CREDENTIALS_FD, inherited_fd};
+use crate::{environment::CREDENTIALS_FD, inherited_fd, suspicion::Suspicions};
 
 /// Where a worker connects to, each with the secrets inside the URL.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Credentials {
 struct Wire {
     amqp_url: String,
     database_url: String,
+    #[serde(default, skip_serializing_if = "Suspicions::is_empty")]
+    suspicions: Suspicions,
 }
 
 /// The credentials could not be had.
@@ -63,8 +65,8 @@ pub enum CredentialsError {
 
 impl Credentials {
     /// From the descriptor left by the supervisor, else file by file from `$CREDENTIALS_DIRECTORY`, else from `$AMQP_URL` and
-    /// `$DATABASE_URL`.
-    pub fn load() -> Result<Self, CredentialsError> {
+    /// `$DATABASE_URL`. With them comes what the supervisor suspects messages of; whoever starts a worker by hand suspects none.
+    pub fn load() -> Result<(Self, Suspicions), CredentialsError> {
         if env::var_os(CREDENTIALS_FD).is_some() {
             let fd = inherited_fd::take(CREDENTIALS_FD).ok_or(CredentialsError::BadHandover)?;
             let mut text = String::new();
@@ -74,10 +76,11 @@ impl Credentials {
             return Self::from_handover(&text);
         }
         let directory = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Self {
+        let credentials = Self {
             amqp_url: find("amqp_url", "AMQP_URL", directory.as_deref())?,
             database_url: find("database_url", "DATABASE_URL", directory.as_deref())?,
-        })
+        };
+        Ok((credentials, Suspicions::default()))
     }
 
     /// The database's alone, for a run that needs no broker.
@@ -87,17 +90,19 @@ impl Credentials {
     }
 
     /// What the supervisor writes into the memory file.
-    pub fn to_handover(&self) -> SecretString {
+    pub fn to_handover(&self, suspicions: Suspicions) -> SecretString {
         let wire = Wire {
+            suspicions,
             amqp_url: self.amqp_url.expose_secret().to_owned(),
             database_url: self.database_url.expose_secret().to_owned(),
         };
         serde_json::to_string(&wire).unwrap_or_default().into()
     }
 
-    fn from_handover(text: &str) -> Result<Self, CredentialsError> {
+    fn from_handover(text: &str) -> Result<(Self, Suspicions), CredentialsError> {
         let wire: Wire = serde_json::from_str(text).map_err(|_| CredentialsError::BadHandover)?;
-        Ok(Self { amqp_url: wire.amqp_url.into(), database_url: wire.database_url.into() })
+        let credentials = Self { amqp_url: wire.amqp_url.into(), database_url: wire.database_url.into() };
+        Ok((credentials, wire.suspicions))
     }
 }
 
@@ -125,14 +130,27 @@ fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flight::Mark;
 
     #[test]
     fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
         let given =
             Credentials { amqp_url: "amqp://a:b@h/".to_owned().into(), database_url: "postgres://p".to_owned().into() };
-        let taken = Credentials::from_handover(given.to_handover().expose_secret()).unwrap();
+        let suspicions =
+            Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
+        let handover = given.to_handover(suspicions.clone());
+        let (taken, suspected) = Credentials::from_handover(handover.expose_secret()).unwrap();
         assert_eq!(taken.amqp_url.expose_secret(), "amqp://a:b@h/");
         assert_eq!(taken.database_url.expose_secret(), "postgres://p");
+        assert_eq!(suspected, suspicions);
+    }
+
+    #[test]
+    fn where_nothing_is_suspected_the_document_is_what_it_always_was() {
+        let given = Credentials { amqp_url: "a".to_owned().into(), database_url: "b".to_owned().into() };
+        let document = given.to_handover(Suspicions::default());
+        assert_eq!(document.expose_secret(), r#"{"amqp_url":"a","database_url":"b"}"#);
+        assert!(Credentials::from_handover(document.expose_secret()).unwrap().1.is_empty());
     }
 
     #[test]

@@ -8,13 +8,20 @@ use std::{
     io::{self, Read},
     os::{fd::OwnedFd, unix::fs::FileExt},
     path::Path,
+    time::Duration,
 };
+
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 use crate::{environment::FLIGHT_FD, inherited_fd};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"ETLF");
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// The oldest version that can still be read: it left zero where [`FlightRecord::since_ms`] stands now.
+const OLDEST: u16 = 1;
 const HEADER: usize = 88;
+const SINCE: usize = 64;
 const MARK: usize = 16;
 
 /// Most messages that one record names; a batch is never larger.
@@ -55,6 +62,11 @@ impl Phase {
         }
     }
 
+    /// Whether the marks are messages that the process was at work on, so that its death is held against them.
+    pub const fn has_messages_in_hand(self) -> bool {
+        matches!(self, Self::Transforming | Self::Committing)
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Starting,
@@ -70,7 +82,7 @@ impl Phase {
 }
 
 /// Names one message: a strike is counted against this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mark {
     /// The raw row, 0 where the message names none.
     pub raw_data_id: i64,
@@ -89,6 +101,8 @@ pub struct FlightRecord {
     pub phase: Phase,
     /// When this was written: milliseconds since 1970.
     pub heartbeat_ms: u64,
+    /// Since when the phase and the marks are what they are, by [`monotonic_ms`]; 0 where an older worker does not say.
+    pub since_ms: u64,
     /// Messages done since the process started.
     pub done: u64,
     /// Messages dead-lettered since the process started.
@@ -121,6 +135,13 @@ pub fn fingerprint(body: &[u8]) -> u64 {
     body.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+/// Milliseconds of a clock that is never set and stands still while the machine sleeps (`CLOCK_MONOTONIC`), the same for
+/// every process of this boot.
+pub fn monotonic_ms() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl FlightRecord {
     fn encode(&self, buffer: &mut Vec<u8>) {
         let marks = &self.marks[..self.marks.len().min(MAX_MARKS)];
@@ -135,6 +156,8 @@ impl FlightRecord {
             buffer.extend_from_slice(&number.to_le_bytes());
         }
         buffer.extend_from_slice(&self.in_flight.to_le_bytes());
+        buffer.resize(SINCE, 0);
+        buffer.extend_from_slice(&self.since_ms.to_le_bytes());
         buffer.resize(HEADER - 8, 0);
         let checksum_at = buffer.len();
         buffer.extend_from_slice(&[0; 8]);
@@ -157,7 +180,7 @@ impl FlightRecord {
         let read = || {
             let version = u16::from_le_bytes([*bytes.get(4)?, *bytes.get(5)?]);
             let count = u32_at(12)? as usize;
-            if u32_at(0)? != MAGIC || version != VERSION || count > MAX_MARKS {
+            if u32_at(0)? != MAGIC || !(OLDEST..=VERSION).contains(&version) || count > MAX_MARKS {
                 return None;
             }
             let mut whole = bytes.get(..HEADER + count * MARK)?.to_vec();
@@ -179,6 +202,7 @@ impl FlightRecord {
                 dead_lettered: u64_at(40)?,
                 retried: u64_at(48)?,
                 in_flight: u32_at(56)?,
+                since_ms: u64_at(SINCE)?,
                 marks: marks.collect::<Option<_>>()?,
             })
         };
@@ -244,6 +268,7 @@ mod tests {
             dead_lettered: 1,
             retried: 2,
             in_flight: 7,
+            since_ms: 4_711,
             marks: vec![
                 Mark { raw_data_id: 5, fingerprint: 6 },
                 Mark { raw_data_id: 0, fingerprint: fingerprint(b"x") },
@@ -262,6 +287,18 @@ mod tests {
         let shorter = FlightRecord { marks: Vec::new(), phase: Phase::Idle, ..sample() };
         recorder.write(&shorter);
         assert_eq!(FlightRecord::read(file.path()).unwrap(), shorter);
+    }
+
+    #[test]
+    fn the_record_of_a_worker_from_before_an_upgrade_can_be_read() {
+        let old = FlightRecord { since_ms: 0, ..sample() };
+        let mut bytes = Vec::new();
+        old.encode(&mut bytes);
+        bytes[4] = 1;
+        bytes[HEADER - 8..HEADER].fill(0);
+        let checksum = fingerprint(&bytes);
+        bytes[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(FlightRecord::decode(&bytes).unwrap(), old);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod migrations;
 pub mod publish;
 pub mod queue;
 pub mod settings;
+pub mod suspicion;
 pub mod telemetry;
 pub mod tenant;
 pub mod verdict;

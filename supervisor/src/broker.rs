@@ -4,5 +4,7 @@ mod depth;
 mod ensure;
 mod task;
 
+pub(crate) use depth::depths;
+
 pub use ensure::{EnsureError, ensure};
 pub use task::{BrokerTask, WantedQueues};

@@ -22,6 +22,7 @@ mod tests;
 
 pub use effect::{Effect, StopSignal};
 pub use event::{Event, Found, Timing};
+pub(crate) use exit::verdict;
 pub use exit::{Death, Exit, SpawnTrouble};
 pub use fleet::Fleet;
 pub use restart::RestartPolicy;

@@ -14,6 +14,7 @@ mod recorder;
 mod roster;
 pub mod sample;
 mod signals;
+mod strikes_file;
 pub mod view;
 
 pub use handle::{ControlError, Handle, Selection};

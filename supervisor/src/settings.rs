@@ -19,10 +19,12 @@ mod address;
 #[cfg(test)]
 mod documented;
 mod known;
+mod reconcile;
 mod tenants;
 mod validate;
 
 use known::KNOWN;
+pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
 
 /// Where the configuration is looked for unless the command line says otherwise.
@@ -48,6 +50,12 @@ pub struct Settings {
     /// When and how often a worker is started again.
     #[serde(default)]
     pub restart: Restart,
+    /// What happens to raw rows whose message is missing.
+    #[serde(default)]
+    pub reconcile: Reconcile,
+    /// When a message that workers die on is given up.
+    #[serde(default)]
+    pub poison: Poison,
     /// What the supervisor itself may spend.
     #[serde(default)]
     pub limits: Limits,
@@ -151,6 +159,17 @@ pub struct Restart {
     pub max_concurrent_starts: usize,
 }
 
+/// `[poison]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Poison {
+    /// So many deaths with a message in hand inside `window` make a dead letter of it.
+    pub strikes: u32,
+    /// See `strikes`.
+    #[serde(with = "unit::duration")]
+    pub window: Duration,
+}
+
 /// `[limits]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
@@ -176,6 +195,9 @@ pub struct Queue {
     /// How long it may take to leave after TERM.
     #[serde(with = "unit::duration")]
     pub grace: Duration,
+    /// How long a worker may be at work on the same message, or batch, before it counts as hung.
+    #[serde(with = "unit::duration")]
+    pub job_timeout: Duration,
     /// Variables added to the clean environment.
     pub environment: BTreeMap<String, String>,
     /// Working directory.
@@ -226,6 +248,12 @@ impl Default for Restart {
     }
 }
 
+impl Default for Poison {
+    fn default() -> Self {
+        Self { strikes: 2, window: Duration::from_hours(72) }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { sample_every: Duration::from_mins(1) }
@@ -240,6 +268,7 @@ impl Default for Queue {
             ready: Readiness::Notify,
             start_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
+            job_timeout: Duration::from_mins(15),
             environment: BTreeMap::new(),
             working_directory: "/".into(),
             log_max_size: 64 * 1024 * 1024,

@@ -1,7 +1,11 @@
-//! The supervisor's side of PostgreSQL: the schema, and which tenants there are.
+//! The supervisor's side of PostgreSQL: the schema, which tenants there are, and what operators ask of the dead letters.
 
 mod connect;
+pub mod letters;
+mod operators;
+pub mod raw_rows;
 mod task;
 
 pub use connect::{ConnectError, connect};
+pub use operators::{OperatorStore, Session, StoreError};
 pub use task::{StoreTask, TenantSource};

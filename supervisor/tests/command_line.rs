@@ -91,6 +91,9 @@ impl Supervisor {
                         fleet.store(Arc::new(next));
                         let _ = answer.send(Ok(1));
                     }
+                    Order::Forgive { answer, .. } => {
+                        let _ = answer.send(Ok(false));
+                    }
                     Order::ConfirmTenants { answer, .. } => {
                         let mut list = TenantList::clone(&fleet.load().tenant_list);
                         list.tenants = list.refused.take().unwrap_or_default();
@@ -105,6 +108,9 @@ impl Supervisor {
             listen: None,
             required_parts: vec!["keeper"],
             started_at: SystemTime::now(),
+            broker: None,
+            database: None,
+            republished: std::sync::Arc::default(),
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

@@ -31,6 +31,7 @@ mod report;
 mod status;
 mod supervise;
 mod supervisor;
+mod worker;
 
 /// What every benchmark is given.
 #[derive(Debug)]
@@ -46,7 +47,8 @@ struct Bench {
 
 type Measure = fn(&Bench, &mut Report) -> Outcome<()>;
 
-const BENCHMARKS: [(&str, Measure); 2] = [("supervise", supervise::run), ("footprint", footprint::run)];
+const BENCHMARKS: [(&str, Measure); 3] =
+    [("supervise", supervise::run), ("footprint", footprint::run), ("worker", worker::run)];
 
 impl Bench {
     fn program(&self, name: &str) -> Outcome<PathBuf> {

@@ -13,8 +13,10 @@ struct Row {
     /// `null`: could not be measured.
     value: Option<f64>,
     unit: &'static str,
-    /// The most that it may be; `null`: said for comparison only.
+    /// What it has to reach; `null`: said for comparison only.
     reach: Option<f64>,
+    /// Whether `reach` is the least that it may be instead of the most.
+    at_least: bool,
     ok: bool,
 }
 
@@ -29,17 +31,32 @@ impl Report {
     pub(crate) fn figure(&mut self, what: impl Into<String>, value: f64, unit: &'static str, reach: f64) {
         // The file and the table show three digits; the judgement is made on what was measured.
         let ok = value <= reach;
-        self.rows.push(Row { what: what.into(), value: Some(rounded(value)), unit, reach: Some(reach), ok });
+        let value = Some(rounded(value));
+        self.rows.push(Row { what: what.into(), value, unit, reach: Some(reach), at_least: false, ok });
+    }
+
+    /// A figure that must not be below `reach`.
+    pub(crate) fn at_least(&mut self, what: impl Into<String>, value: f64, unit: &'static str, reach: f64) {
+        let ok = value >= reach;
+        let value = Some(rounded(value));
+        self.rows.push(Row { what: what.into(), value, unit, reach: Some(reach), at_least: true, ok });
     }
 
     /// A figure that others are compared with.
     pub(crate) fn context(&mut self, what: impl Into<String>, value: f64, unit: &'static str) {
-        self.rows.push(Row { what: what.into(), value: Some(rounded(value)), unit, reach: None, ok: true });
+        self.rows.push(Row {
+            what: what.into(),
+            value: Some(rounded(value)),
+            unit,
+            reach: None,
+            at_least: false,
+            ok: true,
+        });
     }
 
     /// What could not be measured was not reached.
     pub(crate) fn missing(&mut self, what: impl Into<String>) {
-        self.rows.push(Row { what: what.into(), value: None, unit: "", reach: None, ok: false });
+        self.rows.push(Row { what: what.into(), value: None, unit: "", reach: None, at_least: false, ok: false });
     }
 
     pub(crate) fn reached(&self) -> bool {
@@ -80,7 +97,7 @@ impl Row {
             self.what.clone(),
             self.value.map_or_else(|| "-".to_owned(), |value| value.to_string()),
             self.unit.to_owned(),
-            self.reach.map_or_else(String::new, |reach| format!("≤ {reach}")),
+            self.reach.map_or_else(String::new, |reach| format!("{} {reach}", if self.at_least { '≥' } else { '≤' })),
             mark.to_owned(),
         ]
     }
@@ -108,6 +125,11 @@ mod tests {
         );
         report.figure("start", 1.5001, "s", 1.5);
         assert!(!report.reached());
+        let mut report = Report::default();
+        report.at_least("ratio", 15.0, "×", 15.0);
+        assert!(report.reached());
+        report.at_least("ratio", 14.99, "×", 15.0);
+        assert!(!report.reached() && report.table().contains("≥ 15"));
         let mut report = Report::default();
         report.missing("5,000 workers: this machine allows 4,000 processes");
         assert!(!report.reached());

@@ -23,6 +23,11 @@ pub fn scripted_worker() -> PathBuf {
     existing(&beside_this_test().join("scripted-worker"))
 }
 
+/// The worker that does what a document tells it to, which cargo builds together with the suites.
+pub fn faulty_worker() -> PathBuf {
+    existing(&beside_this_test().join("faulty-worker"))
+}
+
 fn built(name: &str) -> PathBuf {
     let directory = env::var_os(DIRECTORY).map_or_else(beside_this_test, PathBuf::from);
     existing(&directory.join(name))

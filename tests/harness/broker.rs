@@ -3,6 +3,7 @@
 use std::{panic::Location, time::Duration};
 
 use etl_shared::{amqp, publish::Publisher};
+use futures_util::future::try_join_all;
 use lapin::{
     Connection, ConnectionProperties,
     options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
@@ -18,6 +19,9 @@ use crate::{
     http::{Call, Reply},
     stack::Endpoints,
 };
+
+/// Messages that are on their way to the broker at once.
+const UNCONFIRMED: usize = 500;
 
 /// A virtual host of one test; it is deleted with this value, queues and connections included.
 pub struct TestBroker {
@@ -87,6 +91,34 @@ impl TestBroker {
     /// Publishes a body and waits for the broker's confirmation.
     pub async fn publish(&self, queue: &str, body: &[u8]) {
         self.try_publish(queue, body).await.unwrap_or_else(|error| panic!("publishing to {queue}: {error}"));
+    }
+
+    /// Publishes many, with hundreds on their way at once, until each is confirmed, whatever becomes of the connection: some may
+    /// be published twice then.
+    pub async fn publish_all<'a>(&self, messages: impl Iterator<Item = (&'a str, &'a [u8])>) {
+        let messages: Vec<_> = messages.collect();
+        for some in messages.chunks(UNCONFIRMED) {
+            eventually("the messages are published", SOON, async || {
+                let publisher = self.new_publisher().await?;
+                let sent = some.iter().map(|(queue, body)| publisher.publish_body(queue, body));
+                try_join_all(sent).await.map(drop).map_err(|error| error.to_string())
+            })
+            .await;
+        }
+    }
+
+    /// Ends every connection to this virtual host, and says how many there were.
+    pub async fn close_connections(&self) -> usize {
+        let path = format!("/api/vhosts/{}/connections", self.vhost);
+        let list: Vec<Value> = self.management.call(|| Call::get(&path)).await.json();
+        let mut closed = 0;
+        for name in list.iter().filter_map(|connection| connection["name"].as_str()) {
+            // It may have gone by itself.
+            let path = format!("/api/connections/{}", name.replace('%', "%25").replace(' ', "%20").replace('>', "%3E"));
+            let reply = self.management.send(Call::delete(&path)).await;
+            closed += usize::from(reply.is_ok_and(|reply| reply.status == 204));
+        }
+        closed
     }
 
     /// The same, for times in which the broker may be away.

@@ -13,6 +13,7 @@ pub mod broker;
 pub mod createmeta;
 pub mod database;
 pub mod documents;
+pub mod faults;
 pub mod fleet;
 pub mod http;
 pub mod platform;

@@ -35,6 +35,14 @@ impl Setup {
             .set("queues.transform", "command", &format!("[{}, \"--queue\", \"{{queue}}\"]", quoted(&program)))
     }
 
+    /// The same with the worker that crashes and hangs where a document tells it to, started with these arguments as well.
+    pub fn faulty(platform: &Platform, arguments: &[&str]) -> Self {
+        let program = binaries::faulty_worker();
+        let words = [program.as_path(), "--queue".as_ref(), "{queue}".as_ref()].into_iter();
+        let words: Vec<String> = words.chain(arguments.iter().map(Path::new)).map(quoted).collect();
+        Self::on(platform).set("queues.transform", "command", &format!("[{}]", words.join(", ")))
+    }
+
     /// Sets a key of a section (`""` for the top) to a value in TOML, in which [`HERE`] becomes the supervisor's directory.
     #[must_use]
     pub fn set(mut self, section: &str, key: &str, value: &str) -> Self {

@@ -1,6 +1,11 @@
 //! Queues that somebody else has made, and the global queue of an older deployment.
 
-use lapin::types::AMQPValue;
+use etl_shared::amqp;
+use lapin::{
+    BasicProperties, Connection, ConnectionProperties,
+    options::BasicPublishOptions,
+    types::{AMQPValue, FieldTable},
+};
 use serde_json::json;
 use system_tests::{
     Platform,
@@ -90,4 +95,28 @@ async fn a_quorum_queue_with_a_delivery_limit_and_a_dead_letter_exchange() {
         ("x-dead-letter-routing-key", AMQPValue::LongString("elsewhere".into())),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn a_message_with_larger_headers_than_a_frame_is_served_like_any_other() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let first = platform.add_raw(1, KIND, &createmeta(1, Shape::SMALL).document).await;
+    let url = format!("{}?frame_max=131072", platform.broker.url());
+    let uri = amqp::parse_url(&url.into()).expect("a URL");
+    let connection = Connection::connect_uri(uri, ConnectionProperties::default()).await.expect("a connection");
+    let channel = connection.create_channel().await.expect("a channel");
+    let mut headers = FieldTable::default();
+    headers.insert("x-trace".into(), AMQPValue::LongString("t".repeat(20_000).into()));
+    let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    let body = message(1, first).to_string();
+    let options = BasicPublishOptions::default();
+    channel
+        .basic_publish("".into(), queue_of(1).into(), options, body.as_bytes(), properties)
+        .await
+        .expect("the message is sent");
+    let worker = Worker::of_tenant(&platform, 1);
+    let second = platform.submit(1, &createmeta(2, Shape::SMALL).document).await;
+    platform.completed(&[first, second]).await;
+    worker.drain().await;
+    platform.broker.settled(&queue_of(1)).await;
 }

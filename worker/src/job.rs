@@ -8,11 +8,13 @@ pub mod context;
 pub mod delivery;
 pub mod fate;
 pub mod inspection;
+pub mod pace;
 pub mod reading;
 pub mod references;
 pub mod registry;
 pub mod retry;
 pub mod rows;
+pub mod suspected;
 pub mod transform;
 pub mod warnings;
 
@@ -22,3 +24,4 @@ pub use delivery::Job;
 pub use fate::{DeadLetter, Done, Fate, Reason, RowRef, Trouble, Wait};
 pub use inspection::{RawRow, RowStatus};
 pub use rows::{RowSet, Scope};
+pub use suspected::Suspected;

@@ -6,6 +6,7 @@
 
 pub mod broker;
 pub mod job;
+pub mod program;
 pub mod runtime;
 pub mod settings;
 pub mod store;

@@ -8,6 +8,7 @@ mod intent;
 mod outage;
 mod pipeline;
 mod rehearsal;
+mod seam;
 mod serve;
 mod signals;
 mod single_row;
@@ -15,4 +16,5 @@ mod start;
 mod worker;
 
 pub use failure::Failure;
+pub use seam::before_each_transform;
 pub use start::run;

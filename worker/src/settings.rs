@@ -26,12 +26,12 @@ pub struct Settings {
     #[arg(long, value_name = "NAME", required_unless_present = "raw_data_id")]
     pub queue: Option<QueueName>,
 
-    /// Most messages that the broker delivers ahead.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Most messages that the broker delivers ahead; fewer while little arrives.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..))]
     pub prefetch: u16,
 
-    /// Most messages in one transaction.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=512))]
+    /// Most messages in one transaction; fewer while little arrives.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub batch: u16,
 
     /// How often a message may fail before it becomes a dead letter.
@@ -181,7 +181,7 @@ mod tests {
     fn a_queue_is_enough_and_the_defaults_are_those_of_the_contract() {
         let settings = parse("--queue transform_queue_tenant_7").unwrap();
         assert_eq!(settings.queue.unwrap().tenant().map(TenantId::get), Some(7));
-        assert_eq!((settings.prefetch, settings.batch, settings.attempts), (100, 50, 3));
+        assert_eq!((settings.prefetch, settings.batch, settings.attempts), (1000, 500, 3));
         assert_eq!(settings.create_queue, None);
         assert_eq!(SpecialFields::from(&settings.jira), SpecialFields::default());
         assert_eq!(parse("--queue q --create-queue").unwrap().create_queue, Some(QueueKind::Quorum));

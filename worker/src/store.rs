@@ -9,6 +9,7 @@ mod connection;
 mod custom_fields;
 mod dead_letters;
 mod error;
+mod github;
 mod issues;
 mod lookup;
 mod mapping;

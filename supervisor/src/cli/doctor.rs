@@ -13,6 +13,7 @@ use super::{
 mod broker;
 mod database;
 mod machine;
+mod raw_rows;
 
 /// Looks at everything that can be reached.
 pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {

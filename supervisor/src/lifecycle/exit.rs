@@ -12,6 +12,10 @@ pub enum Exit {
     Code(u8),
     /// By this signal.
     Signal(i32),
+    /// Killed by the kernel for its memory.
+    OutOfMemory,
+    /// Killed by somebody when it had made no progress for longer than it may.
+    Stuck,
     /// Nobody can say.
     Unknown,
 }
@@ -43,16 +47,35 @@ pub struct Death {
 }
 
 /// The verdict on a process. One that was told to leave never looks like a crash, however it left.
-pub(super) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
+pub(crate) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
     match (told_to_leave, exit) {
         (Some(StopCause::Operator | StopCause::Changed), _) => Verdict::Operator,
         (Some(StopCause::ScaleDown), _) => Verdict::ScaleDown,
         (Some(StopCause::Recycle), _) => Verdict::Recycle,
-        (Some(StopCause::NeverReady | StopCause::Hung), _) => Verdict::Hung,
+        (Some(StopCause::NeverReady | StopCause::Hung), _) | (None, Exit::Stuck) => Verdict::Hung,
         (None, Exit::Code(exit_code::DRAINED)) => Verdict::Drained,
         (None, Exit::Code(exit_code::UNAVAILABLE | exit_code::TRY_LATER)) => Verdict::Dependency,
         (None, Exit::Code(code)) => Verdict::Exit(code),
         (None, Exit::Signal(signal)) => Verdict::Crash(signal),
+        (None, Exit::OutOfMemory) => Verdict::Oom,
         (None, Exit::Unknown) => Verdict::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_kill_decides_its_word_unless_it_was_ordered() {
+        for (exit, word) in [
+            (Exit::Signal(9), "CRASH(SIGKILL)"),
+            (Exit::OutOfMemory, "OOM"),
+            (Exit::Stuck, "HUNG"),
+            (Exit::Unknown, "LOST"),
+        ] {
+            assert_eq!(verdict(exit, None).to_string(), word);
+            assert_eq!(verdict(exit, Some(StopCause::Operator)), Verdict::Operator);
+        }
     }
 }

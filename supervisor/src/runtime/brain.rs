@@ -10,7 +10,6 @@ use std::{
 };
 
 use etl_shared::credentials::{Credentials, CredentialsError};
-use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 
 use super::{
@@ -19,13 +18,15 @@ use super::{
     handle::Handle,
     lock::{InstanceLock, LockError},
     news::News,
-    recorder::{BelievedTenants, Recorder, StateFile, StateFileError},
+    recorder::{Note, Recorder, StateFile, StateFileError},
     signals::Signals,
+    strikes_file,
 };
 use crate::{
     api,
     broker::BrokerTask,
     keeper,
+    reconcile::{Reconciler, Republished},
     settings::Settings,
     store::{StoreTask, TenantSource},
 };
@@ -83,21 +84,25 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     prepare(&settings.runtime.state_directory, 0o750)?;
     let _lock = InstanceLock::take(&settings.runtime.directory)?;
     let state = StateFile::read(&settings.runtime.state_directory)?;
+    let strikes = strikes_file::read(&settings.runtime.state_directory);
     let handover = handover(&settings)?;
 
     let board = Board::new();
     let view = board.published();
     let (news_sender, news) = mpsc::unbounded_channel();
     let (orders_sender, orders) = mpsc::channel(64);
-    let (believed_sender, believed) = mpsc::unbounded_channel();
+    let (notes_sender, notes) = mpsc::unbounded_channel();
     let (wanted_queues, wanted_queues_seen) = watch::channel(Arc::default());
     let (reload_tenants, reload_tenants_seen) = watch::channel(0);
-    let recorder =
-        Recorder::new(state.clone(), settings.runtime.state_directory.clone(), view.clone(), news_sender.clone());
-    let outside = Outside { settings: settings.clone(), news: news_sender, wanted_queues_seen, reload_tenants_seen };
-    outside.start(recorder, orders, believed)?;
+    let directory = settings.runtime.state_directory.clone();
+    let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
+    let republished = Republished::default();
+    let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
+    let outside =
+        Outside { settings: settings.clone(), reconciler, news: news_sender, wanted_queues_seen, reload_tenants_seen };
+    outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view)))?;
+    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -111,7 +116,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         switches: state.switches,
         last_tenants: state.tenants,
         news,
-        believed: believed_sender,
+        notes: notes_sender,
+        strikes,
         wanted_queues,
         reload_tenants,
         board,
@@ -137,6 +143,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 /// Everything that waits for somebody outside, on a thread of its own.
 struct Outside {
     settings: Settings,
+    reconciler: Option<Reconciler>,
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
@@ -147,7 +154,7 @@ impl Outside {
         self,
         recorder: Recorder,
         orders: mpsc::Receiver<super::handle::Order>,
-        believed: mpsc::UnboundedReceiver<BelievedTenants>,
+        notes: mpsc::UnboundedReceiver<Note>,
     ) -> Result<(), BrainError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -165,7 +172,10 @@ impl Outside {
                     };
                     tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
                 }
-                recorder.run(orders, believed).await;
+                if let Some(reconciler) = self.reconciler {
+                    tokio::spawn(reconciler.run());
+                }
+                recorder.run(orders, notes).await;
             });
         };
         thread::Builder::new()
@@ -176,7 +186,7 @@ impl Outside {
     }
 }
 
-fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
+fn api_context(settings: &Settings, handle: Handle, republished: Republished) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -186,6 +196,9 @@ fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
         listen: settings.api.listen,
         required_parts,
         started_at: SystemTime::now(),
+        broker: settings.broker.clone(),
+        database: settings.database.clone(),
+        republished,
         look: Some(super::sample::look),
     }
 }
@@ -199,11 +212,10 @@ fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {
 }
 
 /// What every worker is handed, where both broker and database are configured.
-pub(super) fn handover(settings: &Settings) -> Result<Option<SecretString>, CredentialsError> {
+pub(super) fn handover(settings: &Settings) -> Result<Option<Credentials>, CredentialsError> {
     match (&settings.broker, &settings.database) {
         (Some(broker), Some(database)) => {
-            let credentials = Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? };
-            Ok(Some(credentials.to_handover()))
+            Ok(Some(Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? }))
         }
         _ => Ok(None),
     }

@@ -9,19 +9,21 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::{TenantId, WorkerName, api::TenantList};
+use etl_shared::{TenantId, WorkerName, api::TenantList, credentials::Credentials};
 use nix::libc;
-use secrecy::SecretString;
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
 };
 
+use deaths::Deaths;
+use progress::Progress;
+
 use super::{
     board::Board,
     keeper_link::{FromKeeper, KeeperLink},
     news::News,
-    recorder::BelievedTenants,
+    recorder::Note,
     roster::Switches,
     signals::Signals,
 };
@@ -30,13 +32,16 @@ use crate::{
     clock::BootTime,
     keeper::{
         self,
-        protocol::{ExitStatus, Report, Request, Scope, SpawnFailure},
+        protocol::{Report, Request, Scope, SpawnFailure},
     },
-    lifecycle::{Effect, Event, Exit, Fleet, Found, SpawnTrouble, StopSignal, Why},
+    lifecycle::{Effect, Event, Fleet, Found, SpawnTrouble, StopSignal, Why},
+    poison::Ledger,
     settings::Settings,
 };
 
+mod deaths;
 mod orders;
+mod progress;
 mod reload;
 mod samples;
 mod signals;
@@ -60,15 +65,17 @@ pub(super) struct Parts {
     /// Whether the keeper belongs to somebody else, such as another unit.
     pub external_keeper: bool,
     /// What workers are handed, where broker and database are configured.
-    pub handover: Option<SecretString>,
+    pub handover: Option<Credentials>,
     /// What operators have switched, as read at the start.
     pub switches: Switches,
     /// The tenants believed last, as read at the start.
     pub last_tenants: BTreeSet<TenantId>,
     /// News from the other parts.
     pub news: mpsc::UnboundedReceiver<News>,
-    /// Where believed tenants are written down.
-    pub believed: mpsc::UnboundedSender<BelievedTenants>,
+    /// What is held against messages, as read at the start.
+    pub strikes: Ledger,
+    /// Where the loop has things written down.
+    pub notes: mpsc::UnboundedSender<Note>,
     /// The queues that should exist.
     pub wanted_queues: watch::Sender<WantedQueues>,
     /// Changed to have the tenants read at once.
@@ -95,6 +102,8 @@ pub(super) struct Control {
     /// Part of a sample that was not due yet in the last second.
     sample_credit: f64,
     keeper_shown: String,
+    deaths: Deaths,
+    progress: Progress,
 }
 
 /// Whether the supervisor is on its way out.
@@ -127,6 +136,8 @@ impl Control {
             sample_cursor: None,
             sample_credit: 0.0,
             keeper_shown: String::new(),
+            deaths: Deaths::default(),
+            progress: Progress::default(),
             parts,
         }
     }
@@ -163,7 +174,11 @@ impl Control {
             // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
             Instant::now() + wait + Duration::from_millis(1)
         });
-        [fleet, self.publish_at, Some(self.housekeeping_at)].into_iter().flatten().min().unwrap_or(self.housekeeping_at)
+        [fleet, self.progress_due(), self.publish_at, Some(self.housekeeping_at)]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.housekeeping_at)
     }
 
     fn keep_time(&mut self) {
@@ -171,10 +186,13 @@ impl Control {
         if self.fleet.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.happened(Event::Tick);
         }
+        self.look_for_progress();
+        self.answer_the_forgiving();
         let instant = Instant::now();
         if instant >= self.housekeeping_at {
             self.housekeeping_at = instant + HOUSEKEEPING;
             self.sample_some();
+            self.deaths.count_oom_kills(instant);
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
             self.publish();
         } else if self.publish_at.is_some_and(|at| at <= instant) {
@@ -200,9 +218,10 @@ impl Control {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { worker, incarnation } => {
+                let suspicions = self.suspicions_for(&worker);
                 let credentials = match &self.parts.handover {
                     None => Ok(None),
-                    Some(handover) => keeper::credentials_memfd(handover).map(Some),
+                    Some(handover) => keeper::credentials_memfd(&handover.to_handover(suspicions)).map(Some),
                 };
                 match credentials {
                     Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
@@ -248,6 +267,7 @@ impl Control {
             FromKeeper::Lost(why) => {
                 tracing::error!(why, "keeper lost");
                 self.parts.board.set_keeper(None, why);
+                self.deaths.keeper_lost();
                 self.happened(Event::KeeperLost);
             }
             FromKeeper::Absent(why) => {
@@ -271,10 +291,7 @@ impl Control {
                     self.happened(Event::Unwant { worker, why: Why::Shutdown });
                 }
             }
-            Report::Listed => {
-                self.happened(Event::KeeperUp);
-                self.reconcile();
-            }
+            Report::Listed => self.listed(),
             Report::Spawned { worker, incarnation, pid, started_at } => {
                 self.happened(Event::Spawned { worker, incarnation, pid, started_at });
             }
@@ -291,14 +308,7 @@ impl Control {
                 self.happened(Event::SpawnFailed { worker, incarnation, trouble });
             }
             Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
-            Report::Exited { worker, incarnation, status, .. } => {
-                let exit = match status {
-                    ExitStatus::Code(code) => Exit::Code(code),
-                    ExitStatus::Signal(signal) => Exit::Signal(signal),
-                };
-                self.link.send(&Request::Noted { worker: worker.clone(), incarnation }, None);
-                self.happened(Event::Exited { worker, incarnation, exit });
-            }
+            Report::Exited { worker, incarnation, status, at, .. } => self.ended(worker, incarnation, status, at),
             Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
         }
     }
@@ -325,6 +335,7 @@ impl Control {
             }
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded(order) => self.apply(order),
+            News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }
     }
 

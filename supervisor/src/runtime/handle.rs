@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use etl_shared::{
-    TenantId,
+    QueueName, TenantId,
     api::{Action, TenantList},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +33,17 @@ pub enum Order {
         by: String,
         /// How many workers it concerns.
         answer: oneshot::Sender<Result<usize, ControlError>>,
+    },
+    /// Forget the deaths that are held against a message, because it is to be tried again.
+    Forgive {
+        /// Its queue.
+        queue: QueueName,
+        /// [`etl_shared::flight::fingerprint`] of its body.
+        fingerprint: u64,
+        /// Who asked, for the log.
+        by: String,
+        /// Whether anything was held against it.
+        answer: oneshot::Sender<Result<bool, ControlError>>,
     },
     /// Accept the tenant list that was refused because too many were missing from it.
     ConfirmTenants {
@@ -86,6 +97,13 @@ impl Handle {
     /// Accepts the refused tenant list.
     pub async fn confirm_tenants(&self, by: &str) -> Result<TenantList, ControlError> {
         self.ask(|answer| Order::ConfirmTenants { by: by.to_owned(), answer }).await
+    }
+
+    /// Forgets what is held against a message, so that publishing it again makes it run again. Answers once no process is left
+    /// that was told to refuse it; `false` where nothing was held against it.
+    pub async fn forgive(&self, queue: &QueueName, fingerprint: u64, by: &str) -> Result<bool, ControlError> {
+        let (queue, by) = (queue.clone(), by.to_owned());
+        self.ask(|answer| Order::Forgive { queue, fingerprint, by, answer }).await
     }
 
     async fn ask<T>(

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etl_shared::{TenantId, api::TenantList};
+use etl_shared::{QueueName, TenantId, WorkerName, api::TenantList};
 use tokio::sync::oneshot;
 
 use super::{
     handle::{ControlError, Selection},
     view::QueueSample,
 };
+use crate::lifecycle::Exit;
 
 /// One piece of news.
 #[derive(Debug)]
@@ -37,6 +38,34 @@ pub enum News {
     Depths(BTreeMap<String, QueueSample>),
     /// An order that has been recorded.
     Recorded(Recorded),
+    /// Strikes stand on disk, or cannot be written there.
+    StrikesKept {
+        /// What waited for it.
+        then: AfterStrikes,
+        /// Why they could not be written.
+        error: Option<String>,
+    },
+}
+
+/// What is done when strikes stand on disk.
+#[derive(Debug)]
+pub enum AfterStrikes {
+    /// The exit that they came from takes its course.
+    Exit {
+        /// Whose process.
+        worker: WorkerName,
+        /// Which.
+        incarnation: u64,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// A message is forgiven.
+    Forgiven {
+        /// Its queue.
+        queue: QueueName,
+        /// Who waits.
+        answer: Answer<bool>,
+    },
 }
 
 /// An order of an operator that would survive a restart by now.
@@ -48,6 +77,15 @@ pub enum Recorded {
     Stop(Selection, Answer<usize>),
     /// Restart.
     Restart(Selection, Answer<usize>),
+    /// Forget what is held against a message; not recorded yet, because the control loop knows what there is to forget.
+    Forgive {
+        /// Its queue.
+        queue: QueueName,
+        /// The fingerprint of its body.
+        fingerprint: u64,
+        /// Who waits.
+        answer: Answer<bool>,
+    },
     /// Accept the refused tenants.
     ConfirmTenants(Answer<TenantList>),
 }

@@ -15,10 +15,12 @@ use tokio::sync::mpsc;
 
 use super::{
     handle::{ControlError, Order, Selection},
-    news::{Answer, News, Recorded},
+    news::{AfterStrikes, Answer, News, Recorded},
     roster::Switches,
+    strikes_file,
     view::FleetView,
 };
+use crate::poison::{Ledger, Suspect};
 
 const FILE: &str = "fleet.json";
 
@@ -90,39 +92,49 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Recorder {
     state: StateFile,
+    strikes: Ledger,
     directory: PathBuf,
     view: Arc<ArcSwap<FleetView>>,
     news: mpsc::UnboundedSender<News>,
 }
 
-/// Something to write down that nobody waits for.
+/// Something that the control loop has written down.
 #[derive(Debug)]
-pub(super) struct BelievedTenants(pub BTreeSet<TenantId>);
+pub(super) enum Note {
+    /// The tenants that are believed; nobody waits for it.
+    Tenants(BTreeSet<TenantId>),
+    /// What is held against the messages of one queue.
+    Strikes {
+        /// Which.
+        queue: String,
+        /// All of it.
+        page: Vec<Suspect>,
+        /// What is done once it is written.
+        then: AfterStrikes,
+    },
+}
 
 impl Recorder {
     /// Continues from what was read at the start.
     pub(super) const fn new(
         state: StateFile,
+        strikes: Ledger,
         directory: PathBuf,
         view: Arc<ArcSwap<FleetView>>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
-        Self { state, directory, view, news }
+        Self { state, strikes, directory, view, news }
     }
 
     /// Until nobody can send orders any longer.
-    pub(super) async fn run(
-        mut self,
-        mut orders: mpsc::Receiver<Order>,
-        mut believed: mpsc::UnboundedReceiver<BelievedTenants>,
-    ) {
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>, mut notes: mpsc::UnboundedReceiver<Note>) {
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.take(order),
                     None => return,
                 },
-                Some(BelievedTenants(tenants)) = believed.recv() => self.believe(tenants),
+                Some(note) = notes.recv() => self.note(note, &mut notes),
             }
         }
     }
@@ -132,6 +144,10 @@ impl Recorder {
             Order::Control { selection, action, by, answer } => {
                 tracing::debug!(?selection, ?action, by, "ordered");
                 self.control(selection, action, answer);
+            }
+            Order::Forgive { queue, fingerprint, by, answer } => {
+                tracing::info!(by, %queue, fingerprint, "a message is forgiven");
+                self.pass_on(Recorded::Forgive { queue, fingerprint, answer });
             }
             Order::ConfirmTenants { by, answer } => {
                 tracing::info!(by, "the refused list of tenants is confirmed");
@@ -167,6 +183,32 @@ impl Recorder {
             Action::Stop => Recorded::Stop(selection, answer),
             Action::Restart => Recorded::Restart(selection, answer),
         });
+    }
+
+    /// Many workers may die at the same moment: what came meanwhile is written together.
+    fn note(&mut self, first: Note, more: &mut mpsc::UnboundedReceiver<Note>) {
+        let mut waiting = Vec::new();
+        let mut next = Some(first);
+        while let Some(note) = next {
+            match note {
+                Note::Tenants(tenants) => self.believe(tenants),
+                Note::Strikes { queue, page, then } => {
+                    self.strikes.set_page(queue, page);
+                    waiting.push(then);
+                }
+            }
+            next = more.try_recv().ok();
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        let error = strikes_file::write(&self.directory, &self.strikes).err().map(|error| error.to_string());
+        if let Some(error) = &error {
+            tracing::warn!(error, "strikes were not recorded; a restart of the supervisor would forget them");
+        }
+        for then in waiting {
+            let _ = self.news.send(News::StrikesKept { then, error: error.clone() });
+        }
     }
 
     fn believe(&mut self, tenants: BTreeSet<TenantId>) {

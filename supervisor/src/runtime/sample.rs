@@ -18,6 +18,7 @@ pub fn look(flight_directory: &Path, worker: &WorkerName, incarnation: u64, pid:
     let record = FlightRecord::read(&flight_directory.join(worker.to_string())).ok();
     let messages = record.filter(|record| record.incarnation == incarnation).map(|record| MessageSample {
         phase: record.phase,
+        since_ms: record.since_ms,
         in_flight: record.in_flight,
         done: record.done,
         dead_lettered: record.dead_lettered,

@@ -79,6 +79,8 @@ pub struct Sample {
 pub struct MessageSample {
     /// What it is doing.
     pub phase: Phase,
+    /// Since when, and on the same messages, in milliseconds of [`etl_shared::flight::monotonic_ms`]; 0: it does not say.
+    pub since_ms: u64,
     /// Delivered and not settled.
     pub in_flight: u32,
     /// Done since its process started.

@@ -48,6 +48,16 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("max_concurrent_starts", Known::Value),
         ]),
     ),
+    (
+        "reconcile",
+        Known::Section(&[
+            ("after", Known::Value),
+            ("every", Known::Value),
+            ("limit", Known::Value),
+            ("queue_type", Known::Value),
+        ]),
+    ),
+    ("poison", Known::Section(&[("strikes", Known::Value), ("window", Known::Value)])),
     ("limits", Known::Section(&[("sample_every", Known::Value)])),
     (
         "queues",
@@ -57,6 +67,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("ready", Known::Value),
             ("start_timeout", Known::Value),
             ("grace", Known::Value),
+            ("job_timeout", Known::Value),
             ("environment", Known::Free),
             ("working_directory", Known::Value),
             ("log_max_size", Known::Value),

@@ -34,6 +34,9 @@ impl Settings {
             if queue.start_timeout.is_zero() {
                 return wrong(format!("queues.{name}.start_timeout must be longer than nothing"));
             }
+            if queue.job_timeout.is_zero() {
+                return wrong(format!("queues.{name}.job_timeout must be longer than nothing"));
+            }
         }
         for (key, directory) in [
             ("directory", &self.runtime.directory),
@@ -49,6 +52,18 @@ impl Settings {
         }
         if self.restart.backoff_max < self.restart.backoff_initial {
             return wrong("restart.backoff_max is shorter than restart.backoff_initial".to_owned());
+        }
+        if self.reconcile.every.is_zero() || self.reconcile.after.is_some_and(|after| after.is_zero()) {
+            return wrong("reconcile.every and reconcile.after must be longer than nothing".to_owned());
+        }
+        if !(1..=100_000).contains(&self.reconcile.limit) {
+            return wrong("reconcile.limit must be from 1 to 100000".to_owned());
+        }
+        if !(1..=10).contains(&self.poison.strikes) {
+            return wrong("poison.strikes must be from 1 to 10".to_owned());
+        }
+        if self.poison.window.is_zero() {
+            return wrong("poison.window must be longer than nothing".to_owned());
         }
         if let Some(broker) = &self.broker {
             for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
@@ -119,6 +134,9 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\ncommand = [\"x\", \"{tennant}\"]", "{tennant}"),
             ("tenants = [1]\n[queues.transform]\nworkers = 0", "from 1 to 64"),
             ("tenants = [1]\n[queues.transform]\ngrace = \"soon\"", "30s"),
+            ("tenants = [1]\n[queues.transform]\njob_timeout = \"0s\"", "job_timeout must be longer"),
+            ("tenants = [1]\n[poison]\nstrikes = 0", "from 1 to 10"),
+            ("tenants = [1]\n[poison]\nwindow = \"0s\"", "poison.window"),
             ("tenants = [1]\n[queues.Transform]\nworkers = 1", "not a queue type"),
             ("tenants = [1]\n[queues.transform]\nlog_max_size = \"big\"", "256MiB"),
             ("tenants = [1]\n[runtime]\ndirectory = \"run\"", "absolute"),
@@ -127,6 +145,9 @@ mod tests {
             ("tenants = [1]\n[restart]\nbackoff_max = \"1ms\"", "backoff_max"),
             ("tenants = [1]\n[restart]\nmax_restart = 1", "did you mean restart.max_restarts"),
             ("tenants = [1]\n[api]\nlisten = \"8750\"", "listen"),
+            ("tenants = [1]\n[reconcile]\nafter = \"never\"", "\"off\""),
+            ("tenants = [1]\n[reconcile]\nevery = \"0s\"", "reconcile.every"),
+            ("tenants = [1]\n[reconcile]\nlimit = 0", "reconcile.limit"),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(expected), "{text}\n gave: {error}");

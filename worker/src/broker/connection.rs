@@ -87,15 +87,15 @@ impl BrokerSettings {
             channel = connection.create_channel().await.map_err(failed)?;
             self.create(&channel, kind).await.map_err(failed)?;
         }
-        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(failed)?;
-        let consumer = channel.basic_consume(
-            self.queue.as_str().into(),
-            self.name.as_str().into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        );
-        let consumer = consumer.await.map_err(failed)?;
+        let consumer = self.start(&channel).await.map_err(failed)?;
         Ok((channel, consumer))
+    }
+
+    /// Starts a consumer with the present prefetch.
+    pub(super) async fn start(&self, channel: &Channel) -> Result<Consumer, lapin::Error> {
+        channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        let (queue, tag) = (self.queue.as_str().into(), self.name.as_str().into());
+        channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default()).await
     }
 
     async fn create(&self, channel: &Channel, kind: QueueKind) -> Result<(), lapin::Error> {

@@ -69,6 +69,12 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
+    /// Whether a message's headers are larger than a frame of the connection: bodies are split into frames, headers are not.
+    pub fn is_frame_too_small(&self) -> bool {
+        matches!(self, Self::Unavailable { source, .. }
+            if refusal(source) == Some(AMQPErrorKind::Hard(AMQPHardError::FRAMEERROR)))
+    }
+
     /// A failure to connect.
     pub(super) fn connecting(address: &str, source: lapin::Error) -> Self {
         let address = address.to_owned();

@@ -71,6 +71,20 @@ impl Session {
         }
     }
 
+    /// How many messages are delivered ahead at most.
+    pub const fn prefetch(&self) -> u16 {
+        self.settings.prefetch
+    }
+
+    /// Changes how many messages are delivered ahead. The broker takes that into account for new consumers only. This one is not
+    /// cancelled but given up with its channel, because RabbitMQ 3.10 ends the connection with an internal error when a quorum
+    /// queue delivers to a consumer that is just being cancelled. Whatever is not settled is delivered again.
+    pub async fn set_prefetch(&mut self, prefetch: u16) -> Result<(), BrokerError> {
+        self.settings.prefetch = prefetch;
+        self.pause().await;
+        self.resume().await
+    }
+
     /// How many deliveries are not settled.
     pub fn open_deliveries(&self) -> usize {
         self.ledger.open()

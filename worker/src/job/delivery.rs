@@ -25,8 +25,10 @@ pub struct Job {
     pub mark: Mark,
     /// How often it was tried.
     pub tries: Tries,
-    /// Whether it must not share a transaction with others, because it failed once.
+    /// Whether it must not share a transaction with others, because it failed once or a worker died on it.
     pub alone: bool,
+    /// How the workers ended that died on it, as JSON, where it is not to be run again.
+    pub exit_report: Option<String>,
 }
 
 impl Job {
@@ -39,6 +41,6 @@ impl Job {
             Admission::Completion => 0,
         };
         let mark = Mark { raw_data_id, fingerprint: fingerprint(&body) };
-        Self { ticket, body, headers, admission, mark, tries: Tries::default(), alone: false }
+        Self { ticket, body, headers, admission, mark, tries: Tries::default(), alone: false, exit_report: None }
     }
 }

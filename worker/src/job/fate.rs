@@ -68,6 +68,8 @@ pub enum Reason {
     DataRejected,
     /// Every attempt failed.
     TransformFailed,
+    /// Worker processes have died on it.
+    Poison,
 }
 
 impl Reason {
@@ -85,6 +87,7 @@ impl Reason {
             Self::PayloadShape => "payload_shape",
             Self::DataRejected => "data_rejected",
             Self::TransformFailed => "transform_failed",
+            Self::Poison => "poison",
         }
     }
 

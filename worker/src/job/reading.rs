@@ -60,6 +60,11 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    /// The truth value, where it is one.
+    pub fn flag(&self) -> Option<bool> {
+        self.0?.get().parse().ok()
+    }
+
     /// The number, where it is a whole one that fits.
     pub fn int(&self) -> Option<i32> {
         self.0?.get().parse().ok()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use etl_shared::TenantId;
 use serde::Serialize;
 
-mod github;
+pub mod github;
 mod issues;
 mod links;
 mod reports;

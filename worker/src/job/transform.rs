@@ -1,5 +1,6 @@
 //! One file a data type: from the document's text to rows.
 
+mod github_keys;
 pub mod github_prs_commits_reviews_comments;
 pub mod github_repositories;
 pub mod jira_custom_fields;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use etl_shared::flight::Mark;
 
-use super::{flight::Flight, rehearsal};
+use super::{flight::Flight, rehearsal, seam};
 use crate::{
     job::{
         Assignment, Context, DeadLetter, Done, Fate, Reason, RowSet, Wait,
@@ -63,6 +63,7 @@ pub(super) async fn transact(
     let mut results: Vec<Option<registry::Transformed>> = items.iter().map(|_| None).collect();
     let mut transform = |n: usize, document: &str| {
         flight.borrow_mut().transforming(items[n].mark);
+        seam::look(document);
         let context = Context { scope: works[n].scope, mapping: mappings.get(&works[n].scope) };
         match (works[n].data_type.transform)(document, &context) {
             Ok(transformed) => results[n] = Some(transformed),
@@ -99,6 +100,8 @@ pub(super) async fn transact(
         }
     }
 
+    // From here on it is no longer the last document alone that may be the cause of what happens.
+    committing(&mut items.iter().map(|item| item.mark));
     // In the order of the messages, so that the batch does what its messages would have done one after the other.
     let (mut rows, mut chosen, mut transformed) = (RowSet::default(), Vec::new(), Vec::new());
     for (n, result) in results.into_iter().enumerate() {

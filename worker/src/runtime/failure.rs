@@ -54,6 +54,9 @@ pub enum Failure {
         /// In a sentence.
         detail: String,
     },
+    /// A signal ended a run of one row.
+    #[error("ended by a signal before the row was done; nothing of it was stored")]
+    Interrupted,
     /// The operating system refused something.
     #[error("{doing} failed")]
     System {
@@ -79,6 +82,7 @@ impl Failure {
                 exit_code::UNAVAILABLE
             }
             Self::Row { .. } => exit_code::DATA,
+            Self::Interrupted => exit_code::TRY_LATER,
             Self::System { .. } => exit_code::INTERNAL,
         }
     }

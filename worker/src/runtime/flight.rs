@@ -7,7 +7,7 @@ use std::{
 
 use etl_shared::{
     environment::INCARNATION,
-    flight::{FlightRecord, FlightRecorder, Mark, Phase},
+    flight::{FlightRecord, FlightRecorder, Mark, Phase, monotonic_ms},
 };
 use sd_notify::NotifyState;
 
@@ -20,7 +20,8 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn start() -> Self {
         let incarnation = env::var(INCARNATION).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        let record = FlightRecord { pid: process::id(), incarnation, ..FlightRecord::default() };
+        let since_ms = monotonic_ms();
+        let record = FlightRecord { pid: process::id(), incarnation, since_ms, ..FlightRecord::default() };
         let mut flight = Self { recorder: FlightRecorder::inherited(), record };
         flight.write();
         flight
@@ -30,6 +31,9 @@ impl Flight {
     pub(super) fn rest(&mut self, phase: Phase, in_flight: usize) {
         let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
         if self.record.phase != phase || self.record.in_flight != in_flight || !self.record.marks.is_empty() {
+            if self.record.phase != phase || !self.record.marks.is_empty() {
+                self.record.since_ms = monotonic_ms();
+            }
             self.record.phase = phase;
             self.record.in_flight = in_flight;
             self.record.marks.clear();
@@ -51,6 +55,7 @@ impl Flight {
         self.record.phase = phase;
         self.record.marks.clear();
         self.record.marks.extend(marks);
+        self.record.since_ms = monotonic_ms();
         self.write();
     }
 

@@ -31,6 +31,11 @@ impl Outage {
         self.round <= 1
     }
 
+    /// How long it has lasted, where there is one.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
+    }
+
     /// It is over: how long it lasted, where there was one.
     pub(super) fn over(&mut self) -> Option<Duration> {
         self.round = 0;

@@ -1,13 +1,17 @@
 //! One batch of messages, from their bodies to their fates.
 
-use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+    time::Duration,
+};
 
 use etl_shared::QueueName;
 
 use super::{batch, flight::Flight, outage::chance};
 use crate::{
     job::{Admission, Assignment, DeadLetter, Done, Fate, Job, Trouble, Wait, retry},
-    store::{Letter, Message, Store, StoreError},
+    store::{Letter, Message, Store},
 };
 
 /// Pause before a dead letter that could not be stored is tried again.
@@ -54,6 +58,8 @@ pub(super) struct Pipeline<'a> {
     /// Longest time for one transaction, for a server that neither answers nor closes the connection.
     pub(super) patience: Duration,
     pub(super) dry_run: bool,
+    /// Set when the worker is told to leave.
+    pub(super) leaving: &'a Cell<bool>,
 }
 
 impl Pipeline<'_> {
@@ -107,6 +113,11 @@ impl Pipeline<'_> {
 
     async fn judge_singly(&mut self, jobs: &[Job], works: &[(usize, Assignment)], fates: &mut [Option<Fate>]) {
         for one in works {
+            // Each may wait for locks, and the whole batch for longer than the worker is given to leave. What is not begun goes
+            // back to the queue.
+            if self.leaving.get() {
+                return;
+            }
             match self.transact(jobs, std::slice::from_ref(one)).await {
                 Ok(mut found) => fates[one.0] = found.pop().flatten(),
                 Err((trouble, detail)) => {
@@ -133,17 +144,14 @@ impl Pipeline<'_> {
             })
             .collect();
         let transaction = batch::transact(self.store, self.flight, &items, self.dry_run);
-        let outcome = tokio::time::timeout(self.patience, transaction).await;
-        outcome.unwrap_or_else(|_| Err(self.gave_up("serving a batch"))).map_err(|error| {
+        let outcome = match tokio::time::timeout(self.patience, transaction).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.store.abandon("serving a batch", self.patience).await),
+        };
+        outcome.map_err(|error| {
             tracing::debug!(error = std::error::Error::source(&error), doing = %error, "transaction failed");
             (error.trouble(), error.to_string())
         })
-    }
-
-    /// After a transaction that was abandoned half-way, its connection is of no more use.
-    fn gave_up(&mut self, doing: &'static str) -> StoreError {
-        self.store.close();
-        StoreError::TimedOut { doing, after: self.patience }
     }
 
     async fn carry_out(&mut self, job: &mut Job, fate: Fate, ending: &mut Ending) -> Next {
@@ -170,7 +178,7 @@ impl Pipeline<'_> {
                         ?pause,
                         "message held for another try"
                     );
-                    job.alone = matches!(wait, Wait::Conflict | Wait::Unexpected);
+                    job.alone |= matches!(wait, Wait::Conflict | Wait::Unexpected);
                     self.flight.borrow_mut().count_retry();
                     Next::After(pause)
                 }
@@ -208,9 +216,13 @@ impl Pipeline<'_> {
         let queue = self.queue.to_string();
         let message = Message { queue: &queue, tenant_id, body: &job.body, headers: &job.headers };
         self.flight.borrow_mut().committing(std::iter::once(job.mark));
-        let letter = Letter { message: Some(message), verdict, attempts };
-        let buried = tokio::time::timeout(self.patience, self.store.bury(&letter)).await;
-        match buried.unwrap_or_else(|_| Err(self.gave_up("storing a dead letter"))) {
+        let exit_report = job.exit_report.as_deref();
+        let letter = Letter { message: Some(message), verdict, attempts, exit_report };
+        let buried = match tokio::time::timeout(self.patience, self.store.bury(&letter)).await {
+            Ok(buried) => buried,
+            Err(_) => Err(self.store.abandon("storing a dead letter", self.patience).await),
+        };
+        match buried {
             Ok(()) => {
                 let isolation_violation = reason.is_isolation_violation();
                 if isolation_violation {

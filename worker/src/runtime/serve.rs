@@ -1,6 +1,6 @@
 //! One channel's time: gather messages, work, acknowledge, again.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use etl_shared::flight::Phase;
 use sd_notify::NotifyState;
@@ -10,6 +10,7 @@ use super::{
     Failure,
     flight::notify,
     intent::Leave,
+    outage::Outage,
     pipeline::{Ending, Next, Pipeline},
     worker::{Worker, heed},
 };
@@ -54,9 +55,13 @@ impl Worker {
                 }
             };
             self.flight.borrow_mut().in_flight(u32::try_from(session.open_deliveries()).unwrap_or(u32::MAX));
+            let (messages, began) = (jobs.len(), Instant::now());
             let Some((results, ending)) = self.work(jobs).await else {
                 return Ok(End::Left);
             };
+            self.pace.served(messages, began.elapsed());
+            // Whatever follows, such as a broker that is slow to take an acknowledgement, is not the messages' doing any more.
+            self.flight.borrow_mut().rest(Phase::Idle, session.open_deliveries());
             // In reverse, because what is put in front comes out first.
             for (job, next) in results.into_iter().rev() {
                 match next {
@@ -75,7 +80,25 @@ impl Worker {
             if let Err(error) = acknowledged {
                 return Ok(End::Lost(error));
             }
+            self.broker_outage = Outage::default();
+            if !self.is_leaving()
+                && let Err(error) = self.keep_pace(session).await
+            {
+                return Ok(End::Lost(error));
+            }
         }
+    }
+
+    /// More is delivered ahead at once, less only when nothing is open: until then it would make no difference.
+    async fn keep_pace(&mut self, session: &mut Session) -> Result<(), BrokerError> {
+        let (now, wanted) = (session.prefetch(), self.pace.prefetch());
+        if wanted > now || (wanted < now && session.open_deliveries() == 0) {
+            tracing::debug!(prefetch = wanted, batch = self.pace.batch(), "pace changed");
+            self.held.clear();
+            self.broker.prefetch = wanted;
+            session.set_prefetch(wanted).await?;
+        }
+        Ok(())
     }
 
     fn conclude(&mut self, ending: Ending) -> Result<(), Failure> {
@@ -108,6 +131,7 @@ impl Worker {
     /// Runs a batch, minding the signals; `None` when the worker is to leave at once.
     async fn work(&mut self, jobs: Vec<Job>) -> Option<(Vec<(Job, Next)>, Ending)> {
         let Self { store, flight, signals, intent, log, queue, settings, .. } = self;
+        let told = Cell::new(intent.is_leaving());
         let mut pipeline = Pipeline {
             store,
             flight,
@@ -115,6 +139,7 @@ impl Worker {
             attempts: settings.attempts,
             patience: settings.lock_timeout + 2 * settings.statement_timeout,
             dry_run: settings.manual.dry_run,
+            leaving: &told,
         };
         let mut work = std::pin::pin!(pipeline.run(jobs));
         loop {
@@ -122,6 +147,7 @@ impl Worker {
                 biased;
                 signal = signals.next() => {
                     heed(intent, log, signal);
+                    told.set(intent.is_leaving());
                     if intent.leave == Leave::AtOnce {
                         return None;
                     }
@@ -145,7 +171,7 @@ impl Worker {
                     signal = self.signals.next() => self.heed(signal),
                     () = sleep_until(until) => {}
                     arrived = session.next() => match arrived {
-                        Ok(job) => self.held.arrived(job),
+                        Ok(job) => self.held.arrived(self.suspected.examine(job)),
                         Err(error) => return Gathered::End(End::Lost(error)),
                     }
                 }
@@ -169,7 +195,7 @@ impl Worker {
                 biased;
                 signal = self.signals.next() => self.heed(signal),
                 arrived = session.next() => match arrived {
-                    Ok(job) => self.held.arrived(job),
+                    Ok(job) => self.held.arrived(self.suspected.examine(job)),
                     Err(error) => return Gathered::End(End::Lost(error)),
                 },
                 () = at(self.held.next_due()) => {}
@@ -199,27 +225,27 @@ impl Worker {
     fn arrived(&mut self, session: &mut Session) -> Result<Vec<Job>, BrokerError> {
         let settled = self.flight.borrow().settled() + self.shown;
         let left = self.settings.manual.max_messages.map_or(u64::MAX, |most| most - settled);
-        let most = usize::from(self.settings.batch).min(usize::try_from(left).unwrap_or(usize::MAX));
+        let most = usize::from(self.pace.batch()).min(usize::try_from(left).unwrap_or(usize::MAX));
         let now = Instant::now();
         let mut batch: Vec<Job> = Vec::new();
         while batch.len() < most {
-            if let Some(job) = self.held.take(now) {
-                if job.alone && !batch.is_empty() {
-                    self.held.again(job);
-                    break;
-                }
-                let alone = job.alone;
-                batch.push(job);
-                if alone {
-                    break;
-                }
-                continue;
+            let job = match self.held.take(now) {
+                Some(job) => job,
+                None => match session.next_arrived() {
+                    Some(Ok(job)) => self.suspected.examine(job),
+                    // What was taken before is lost with the channel as well: it will be delivered again.
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                },
+            };
+            if job.alone && !batch.is_empty() {
+                self.held.again(job);
+                break;
             }
-            match session.next_arrived() {
-                Some(Ok(job)) => batch.push(job),
-                // What was taken before is lost with the channel as well: it will be delivered again.
-                Some(Err(error)) => return Err(error),
-                None => break,
+            let alone = job.alone;
+            batch.push(job);
+            if alone {
+                break;
             }
         }
         Ok(batch)
@@ -232,7 +258,7 @@ impl Worker {
     /// Whether there is more to do for a run by hand that ends with the queue.
     async fn last_call(&mut self, session: &mut Session) -> Result<bool, BrokerError> {
         if let Ok(arrived) = tokio::time::timeout(LAST_CALL, session.next()).await {
-            self.held.arrived(arrived?);
+            self.held.arrived(self.suspected.examine(arrived?));
             return Ok(true);
         }
         // A dry run leaves its messages where they are, so what waits behind them is never delivered to it.

@@ -80,5 +80,5 @@ async fn fail(store: &mut Store, verdict: &DeadLetter, dry_run: bool) -> Result<
     if dry_run {
         return Ok(());
     }
-    store.bury(&Letter { message: None, verdict, attempts: 1 }).await.map_err(Failure::Store)
+    store.bury(&Letter { message: None, verdict, attempts: 1, exit_report: None }).await.map_err(Failure::Store)
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, BrokerSettings, MissingQueue, Session},
-    job::transform::SpecialFields,
+    job::{Suspected, pace::Pace, transform::SpecialFields},
     settings::Settings,
     store::{Store, StoreSettings},
 };
@@ -32,22 +32,26 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     let mut signals =
         Signals::install().map_err(|source| Failure::System { doing: "installing the signal handlers", source })?;
     let Some(queue) = settings.queue.clone().filter(|_| settings.manual.raw_data_id.is_none()) else {
-        return single_row::run(&settings).await;
+        let mut intent = Intent::default();
+        return tokio::select! {
+            done = single_row::run(&settings) => done,
+            () = leaving(&mut signals, &mut intent, &log) => Err(Failure::Interrupted),
+        };
     };
     let flight = Flight::start();
     let name = env::var(WORKER).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| queue.to_string());
-    let credentials = Credentials::load()?;
+    let (credentials, suspicions) = Credentials::load()?;
+    let suspected = Suspected::from(suspicions);
     let store = Store::new(&credentials.database_url, store_settings(&settings, name.clone()))?;
+    // What is delivered and not wanted would have to go back, and the broker may count that against the message.
+    let wanted = settings.manual.max_messages.map_or(u16::MAX, |most| u16::try_from(most).unwrap_or(u16::MAX));
+    let pace = Pace::new(settings.batch, settings.prefetch.min(wanted));
     let broker = BrokerSettings {
         uri: amqp::parse_url(&credentials.amqp_url)?,
         queue: queue.to_string(),
         queue_tenant: queue.tenant(),
         name,
-        // What is delivered and not wanted would have to go back, and the broker may count that against the message.
-        prefetch: settings
-            .manual
-            .max_messages
-            .map_or(settings.prefetch, |most| settings.prefetch.min(u16::try_from(most).unwrap_or(u16::MAX))),
+        prefetch: pace.prefetch(),
         missing: settings.create_queue.map_or(MissingQueue::Refuse, MissingQueue::Create),
         patience: settings.connect_timeout.max(Duration::from_secs(1)),
     };
@@ -63,9 +67,14 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         tenant_id = broker.queue_tenant.map(etl_shared::TenantId::get),
         broker = broker.address(),
         prefetch = broker.prefetch,
-        batch = settings.batch,
+        batch = pace.batch(),
         "consuming"
     );
+    if let (suspects, condemned) = suspected.counts()
+        && suspects + condemned > 0
+    {
+        tracing::warn!(suspects, condemned, "earlier processes died on messages of this queue: suspects run alone");
+    }
     notify(&[NotifyState::Ready, NotifyState::Status("consuming")]);
     let worker = Worker {
         settings,
@@ -77,7 +86,11 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         intent,
         log,
         held: Held::default(),
+        pace,
+        suspected,
         outage: Outage::default(),
+        broker_outage: Outage::default(),
+        connected_at: Instant::now(),
         hold_until: None,
         shown: 0,
     };

@@ -1,8 +1,8 @@
 //! The worker's life after its start: serve, hold still while the broker is away, pause, leave.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
-use etl_shared::{QueueName, flight::Phase, telemetry::LogLevel};
+use etl_shared::{QueueName, amqp::LARGE_FRAME_MAX, flight::Phase, telemetry::LogLevel};
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
@@ -17,9 +17,13 @@ use super::{
 };
 use crate::{
     broker::{BrokerError, BrokerSettings, Session},
+    job::{Suspected, pace::Pace},
     settings::Settings,
     store::Store,
 };
+
+/// A connection that has lasted so long was a good one.
+const STABLE: Duration = Duration::from_mins(1);
 
 /// Everything that one worker has.
 pub(super) struct Worker {
@@ -32,8 +36,15 @@ pub(super) struct Worker {
     pub(super) intent: Intent,
     pub(super) log: LogLevel,
     pub(super) held: Held,
+    /// How much is taken at once.
+    pub(super) pace: Pace,
+    pub(super) suspected: Suspected,
     /// Of the database.
     pub(super) outage: Outage,
+    /// Of the broker.
+    pub(super) broker_outage: Outage,
+    /// To the broker, last.
+    pub(super) connected_at: Instant,
     /// While the database is away: when it is tried again.
     pub(super) hold_until: Option<Instant>,
     /// Messages that a dry run has looked at.
@@ -42,36 +53,10 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Works until it is told to leave.
-    pub(super) async fn live(mut self, mut session: Session) -> Result<(), Failure> {
-        loop {
-            match self.serve(&mut session).await? {
-                End::Drained => {
-                    session.close().await;
-                    break;
-                }
-                End::Left => break,
-                End::Paused => {
-                    self.held.clear();
-                    session.pause().await;
-                    self.pause().await;
-                    if !self.is_leaving()
-                        && let Err(error) = session.resume().await
-                    {
-                        match self.reconnect(error).await? {
-                            Some(new) => session = new,
-                            None => break,
-                        }
-                    }
-                }
-                End::Lost(error) => {
-                    self.held.clear();
-                    match self.reconnect(error).await? {
-                        Some(new) => session = new,
-                        None => break,
-                    }
-                }
-            }
-        }
+    pub(super) async fn live(mut self, session: Session) -> Result<(), Failure> {
+        let outcome = self.work_until_told(session).await;
+        // Whoever leaves of its own will does not die on what it had in hand.
+        self.flight.borrow_mut().rest(Phase::Draining, 0);
         self.store.close();
         let flight = self.flight.borrow();
         let counts = flight.counts();
@@ -81,7 +66,39 @@ impl Worker {
             retried = counts.retried,
             "worker leaves"
         );
-        Ok(())
+        outcome
+    }
+
+    async fn work_until_told(&mut self, mut session: Session) -> Result<(), Failure> {
+        loop {
+            match self.serve(&mut session).await? {
+                End::Drained => {
+                    session.close().await;
+                    return Ok(());
+                }
+                End::Left => return Ok(()),
+                End::Paused => {
+                    self.held.clear();
+                    session.pause().await;
+                    self.pause().await;
+                    if !self.is_leaving()
+                        && let Err(error) = session.resume().await
+                    {
+                        match self.reconnect(error).await? {
+                            Some(new) => session = new,
+                            None => return Ok(()),
+                        }
+                    }
+                }
+                End::Lost(error) => {
+                    self.held.clear();
+                    match self.reconnect(error).await? {
+                        Some(new) => session = new,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -118,12 +135,16 @@ impl Worker {
         if self.is_manual() {
             return Err(Failure::Broker(lost));
         }
-        let mut outage = Outage::default();
+        self.widen_frames(&lost);
+        if self.connected_at.elapsed() > STABLE {
+            self.broker_outage = Outage::default();
+        }
         let mut error = lost;
         loop {
-            let until = outage.again();
+            // Goes on where it was after a connection that did not last, or the two would take turns without a pause.
+            let until = self.broker_outage.again();
             self.flight.borrow_mut().rest(Phase::Holding, 0);
-            if outage.is_new() {
+            if self.broker_outage.is_new() {
                 tracing::warn!(cause = %super::failure::chain(&error), "the broker is away; holding still until it is back");
                 notify(&[NotifyState::Status("holding: the broker is away")]);
             } else {
@@ -138,7 +159,8 @@ impl Worker {
             };
             match opened {
                 Ok(session) => {
-                    let seconds = outage.over().map_or(0, |lasted| lasted.as_secs());
+                    let seconds = self.broker_outage.lasts().map_or(0, |lasted| lasted.as_secs());
+                    self.connected_at = Instant::now();
                     tracing::info!(seconds, "the broker is back; consuming");
                     notify(&[NotifyState::Status("consuming")]);
                     return Ok(Some(session));
@@ -151,6 +173,17 @@ impl Worker {
                 ) => return Err(Failure::Broker(fatal)),
                 Err(passing) => error = passing,
             }
+        }
+    }
+
+    /// After headers that did not fit, the next connection has the largest frames there are.
+    fn widen_frames(&mut self, lost: &BrokerError) {
+        let frame_max = &mut self.broker.uri.query.frame_max;
+        if lost.is_frame_too_small() && *frame_max != Some(LARGE_FRAME_MAX) {
+            *frame_max = Some(LARGE_FRAME_MAX);
+            tracing::warn!(
+                "a message's headers are larger than 8 KB; this worker takes more memory from now on, to have room for them"
+            );
         }
     }
 

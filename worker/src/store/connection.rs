@@ -10,6 +10,9 @@ use tokio_postgres::{Client, Config, NoTls, Statement, config::Host};
 use super::StoreError;
 use crate::job::transform::SpecialFields;
 
+/// Longest wait for a polite goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// How the store works.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
@@ -58,6 +61,16 @@ impl Store {
     /// that has no work yet.
     pub async fn is_reachable(&self) -> bool {
         let ports = self.config.get_ports();
+        // As the client library does: an address stands for the host of the same place.
+        for (n, address) in self.config.get_hostaddrs().iter().enumerate() {
+            let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+            if TcpStream::connect((*address, port)).await.is_ok() {
+                return true;
+            }
+        }
+        if !self.config.get_hostaddrs().is_empty() {
+            return false;
+        }
         for (n, host) in self.config.get_hosts().iter().enumerate() {
             let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
             let answers = match host {
@@ -79,6 +92,20 @@ impl Store {
     /// Closes the connection.
     pub fn close(&mut self) {
         self.session = None;
+    }
+
+    /// Gives up what the connection is in the middle of, and finds out why it took so long: the error says whether the database
+    /// answers at all.
+    pub async fn abandon(&mut self, doing: &'static str, after: Duration) -> StoreError {
+        if let Some(session) = self.session.take() {
+            // Otherwise the server would go on with what nobody waits for any more, and keep its locks.
+            let cancelled = session.client.cancel_token();
+            let _ = tokio::time::timeout(GOODBYE, cancelled.cancel_query(NoTls)).await;
+        }
+        match self.session().await {
+            Ok(_) => StoreError::TooLong { doing, after },
+            Err(_) => StoreError::TimedOut { doing, after },
+        }
     }
 
     pub(super) async fn session(&mut self) -> Result<&mut Session, StoreError> {
@@ -121,9 +148,12 @@ impl Store {
             session.client.batch_execute(&set).await?;
             Ok(session)
         };
-        match tokio::time::timeout(connect_timeout, connecting).await {
+        // Several hosts are tried one after the other.
+        let hosts = self.config.get_hosts().len().max(self.config.get_hostaddrs().len()).max(1);
+        let patience = connect_timeout.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX));
+        match tokio::time::timeout(patience, connecting).await {
             Ok(connected) => connected.map_err(StoreError::connecting),
-            Err(_) => Err(StoreError::TimedOut { doing: "connecting to the database", after: connect_timeout }),
+            Err(_) => Err(StoreError::TimedOut { doing: "connecting to the database", after: patience }),
         }
     }
 }

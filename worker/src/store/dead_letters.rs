@@ -7,12 +7,13 @@ use crate::job::DeadLetter;
 
 // A redelivery of a message whose letter is still open finds it; the newest reason counts.
 const BURY: &str = "
-INSERT INTO dead_letters AS t (tenant_id, queue, body, headers, reason, detail, attempts)
-VALUES ($1::bigint, $2::text, $3::bytea, $4::text::jsonb, $5::text, $6::text, $7::int)
+INSERT INTO dead_letters AS t (tenant_id, queue, body, headers, reason, detail, attempts, exit_report)
+VALUES ($1::bigint, $2::text, $3::bytea, $4::text::jsonb, $5::text, $6::text, $7::int, $8::text::jsonb)
 ON CONFLICT (queue, body_hash) WHERE replayed_at IS NULL AND discarded_at IS NULL DO UPDATE
-SET reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts, headers = excluded.headers
-WHERE (t.reason, t.detail, t.attempts, t.headers)
-    IS DISTINCT FROM (excluded.reason, excluded.detail, excluded.attempts, excluded.headers)";
+SET reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts, headers = excluded.headers,
+    exit_report = excluded.exit_report
+WHERE (t.reason, t.detail, t.attempts, t.headers, t.exit_report)
+    IS DISTINCT FROM (excluded.reason, excluded.detail, excluded.attempts, excluded.headers, excluded.exit_report)";
 
 /// A message to be given up.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Letter<'a> {
     pub verdict: &'a DeadLetter,
     /// How often it was tried.
     pub attempts: u32,
+    /// How the workers ended that died on it, as JSON.
+    pub exit_report: Option<&'a str>,
 }
 
 /// The message itself.
@@ -56,7 +59,16 @@ impl Store {
             client
                 .execute(
                     &prepared[0],
-                    &[&message.tenant_id, &message.queue, &message.body, &headers, &reason, &detail, &attempts],
+                    &[
+                        &message.tenant_id,
+                        &message.queue,
+                        &message.body,
+                        &headers,
+                        &reason,
+                        &detail,
+                        &attempts,
+                        &letter.exit_report,
+                    ],
                 )
                 .await
         };

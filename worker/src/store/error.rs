@@ -30,6 +30,14 @@ pub enum StoreError {
         /// How long we waited.
         after: Duration,
     },
+    /// No end in time, although the database answers others.
+    #[error("{doing}: no end within {}; the database answers, so it is too much for one transaction", humantime::format_duration(*after))]
+    TooLong {
+        /// What we were doing.
+        doing: &'static str,
+        /// How long we waited.
+        after: Duration,
+    },
     /// Fewer raw rows were marked than were locked.
     #[error("marking the raw rows as completed: not every row could be marked; nothing was stored")]
     NotMarked(#[source] tokio_postgres::Error),
@@ -63,6 +71,7 @@ impl StoreError {
         match self {
             Self::Failed { trouble, .. } => *trouble,
             Self::TimedOut { .. } => Trouble::Unavailable,
+            Self::TooLong { .. } => Trouble::Conflict,
             Self::NotMarked(_) => Trouble::Unexpected,
         }
     }

@@ -1,6 +1,6 @@
 //! The statements that write a set of rows, in the one order that all workers keep.
 
-use super::{columns::Parameter, custom_fields, issues, projects, wits};
+use super::{columns::Parameter, custom_fields, github, issues, projects, wits};
 use crate::job::{RowSet, transform::SpecialFields};
 
 /// One statement with its parameters.
@@ -25,5 +25,6 @@ pub(super) fn statements(rows: &RowSet, special: &SpecialFields) -> Vec<Write> {
     writes.extend(issues::write_work_items(&rows.issues));
     writes.extend(issues::write_changelogs(&rows.issues));
     writes.extend(issues::write_memberships(&rows.issues));
+    writes.extend(github::write(&rows.github));
     writes
 }

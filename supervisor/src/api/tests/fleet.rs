@@ -97,6 +97,9 @@ pub(crate) fn handle(view: FleetView) -> (Handle, Arc<ArcSwap<FleetView>>) {
                         Selection::Tenant(id) => Ok(fleet.workers_of(id).len()),
                     });
                 }
+                Order::Forgive { answer, .. } => {
+                    let _ = answer.send(Ok(false));
+                }
                 Order::ConfirmTenants { answer, .. } => {
                     let _ = answer.send(Err(ControlError::NothingToConfirm));
                 }

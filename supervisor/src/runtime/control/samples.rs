@@ -22,6 +22,7 @@ impl Control {
         for process in &chosen {
             if let Some(sample) = look(&flights, &process.name, process.incarnation, process.pid) {
                 self.parts.board.sampled(&process.name, process.pid, sample);
+                self.watch_progress(&process.name, sample.messages);
             }
         }
         if due > 0

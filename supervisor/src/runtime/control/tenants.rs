@@ -11,7 +11,7 @@ use super::Control;
 use crate::{
     lifecycle::{Event, Timing, Wanted, Why},
     runtime::{
-        recorder::BelievedTenants,
+        recorder::Note,
         roster::{is_believable, workers},
     },
     settings::{Queue, Readiness},
@@ -72,7 +72,7 @@ impl Control {
         self.parts.board.set_part("tenants", true, detail);
         if source == "database" {
             // Nobody waits for it: if it is lost, an older list serves.
-            let _ = self.parts.believed.send(BelievedTenants(tenants.clone()));
+            let _ = self.parts.notes.send(Note::Tenants(tenants.clone()));
         }
         self.tenants = Some(tenants);
         self.reconcile();

@@ -1,0 +1,235 @@
+//! Exits of processes, and what they say of the messages in hand.
+//!
+//! The order is what makes a strike certain: the flight record is read before a next process can overwrite it, the strike is
+//! on disk before the exit takes its course, and only then may the keeper forget the exit and the worker be started again.
+//! Whatever ends the supervisor in between, the keeper tells the exit to the next one, which finds the record as it was. The
+//! loop waits for none of it: the exit comes back as news.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+
+use etl_shared::{
+    QueueName, WorkerName,
+    flight::{FlightRecord, monotonic_ms},
+    suspicion::Suspicions,
+};
+use nix::libc;
+use tokio::time::Instant;
+
+use super::Control;
+use crate::{
+    clock::BootTime,
+    keeper::protocol::{ExitStatus, Request},
+    lifecycle::{Event, Exit, Slot, State, StopCause, verdict},
+    poison::{OomKills, PassedDeath, Rules, Struck, blame, oom_kills},
+    runtime::{
+        handle::ControlError,
+        news::{AfterStrikes, Answer},
+        recorder::Note,
+    },
+};
+
+/// Most messages that one line of the log names.
+const NAMED_IN_A_LINE: usize = 20;
+
+/// An older kill of the kernel explains no exit.
+const COUNT_OOM_KILLS_EVERY: Duration = Duration::from_mins(1);
+
+/// What the loop remembers of it.
+#[derive(Debug, Default)]
+pub(super) struct Deaths {
+    oom_kills: OomKills,
+    oom_counted_at: Option<Instant>,
+    /// Exits that wait until their strikes stand on disk.
+    unrecorded: usize,
+    /// The keeper has said everything, but some exits before that still wait.
+    listed: bool,
+    forgiving: Vec<Forgiving>,
+}
+
+/// Somebody waits until no process is left that was told of what is forgiven now.
+#[derive(Debug)]
+struct Forgiving {
+    answer: Answer<bool>,
+    told: Vec<(WorkerName, u64)>,
+}
+
+impl Deaths {
+    /// The processes that the keeper had are gone, and the next one says again what there is.
+    pub(super) const fn keeper_lost(&mut self) {
+        self.listed = false;
+    }
+
+    /// Reads the kernel's count of its kills now and then.
+    pub(super) fn count_oom_kills(&mut self, now: Instant) {
+        if self.oom_counted_at.is_none_or(|at| now - at >= COUNT_OOM_KILLS_EVERY) {
+            self.oom_counted_at = Some(now);
+            self.oom_kills.seen(read_oom_kills());
+        }
+    }
+}
+
+impl Control {
+    /// What a new process of this worker is told.
+    pub(super) fn suspicions_for(&mut self, worker: &WorkerName) -> Suspicions {
+        let rules = self.poison_rules();
+        self.parts.strikes.suspicions(&worker.queue().to_string(), rules, SystemTime::now())
+    }
+
+    /// A process has ended.
+    pub(super) fn ended(&mut self, worker: WorkerName, incarnation: u64, status: ExitStatus, at: BootTime) {
+        let told = self.told_to_leave(&worker, incarnation);
+        let record = self.at_work(&worker, incarnation);
+        let exit = match status {
+            ExitStatus::Code(code) => Exit::Code(code),
+            ExitStatus::Signal(libc::SIGKILL) if told.is_none() => {
+                if self.deaths.oom_kills.explains(read_oom_kills()) {
+                    Exit::OutOfMemory
+                } else if record.as_ref().is_some_and(|record| self.was_stuck(&worker, record, at)) {
+                    // We may have killed it ourselves: a supervisor that was killed in that moment has told nobody.
+                    Exit::Stuck
+                } else {
+                    Exit::Signal(libc::SIGKILL)
+                }
+            }
+            ExitStatus::Signal(signal) => Exit::Signal(signal),
+        };
+        if let (Some(blame), Some(record)) = (blame(exit, told), record) {
+            let (verdict, marks) = (verdict(exit, told), record.marks);
+            let death = PassedDeath { worker: worker.clone(), incarnation, verdict, blame, marks };
+            let struck = self.parts.strikes.died(&death, self.poison_rules(), SystemTime::now());
+            if !struck.is_empty() {
+                tell(&death, &struck);
+                self.deaths.unrecorded += 1;
+                return self.keep_strikes(&worker.queue(), AfterStrikes::Exit { worker, incarnation, exit });
+            }
+        }
+        self.conclude(worker, incarnation, exit);
+    }
+
+    fn conclude(&mut self, worker: WorkerName, incarnation: u64, exit: Exit) {
+        self.link.send(&Request::Noted { worker: worker.clone(), incarnation }, None);
+        self.happened(Event::Exited { worker, incarnation, exit });
+    }
+
+    /// The keeper has said everything that was there.
+    pub(super) fn listed(&mut self) {
+        // What happened before it is heard before it.
+        if self.deaths.unrecorded > 0 {
+            self.deaths.listed = true;
+            return;
+        }
+        self.deaths.listed = false;
+        self.happened(Event::KeeperUp);
+        self.reconcile();
+    }
+
+    pub(super) fn strikes_kept(&mut self, then: AfterStrikes, error: Option<String>) {
+        match then {
+            AfterStrikes::Exit { worker, incarnation, exit } => {
+                self.conclude(worker, incarnation, exit);
+                self.deaths.unrecorded -= 1;
+                if self.deaths.listed {
+                    self.listed();
+                }
+            }
+            AfterStrikes::Forgiven { queue, answer } => match error {
+                Some(error) => drop(answer.send(Err(ControlError::NotRecorded(error)))),
+                None => self.replace_those_told(&queue, answer),
+            },
+        }
+    }
+
+    /// A person wants a message tried again.
+    pub(super) fn forgive(&mut self, queue: QueueName, fingerprint: u64, answer: Answer<bool>) {
+        if self.parts.strikes.forgive(&queue.to_string(), fingerprint) {
+            self.keep_strikes(&queue.clone(), AfterStrikes::Forgiven { queue, answer });
+        } else {
+            let _ = answer.send(Ok(false));
+        }
+    }
+
+    /// A process keeps to what it was told when it started.
+    fn replace_those_told(&mut self, queue: &QueueName, answer: Answer<bool>) {
+        let of_the_queue = self.fleet.slots().filter(|(worker, _)| worker.queue() == *queue);
+        let told: Vec<(WorkerName, u64)> =
+            of_the_queue.filter_map(|(worker, slot)| Some((worker.clone(), slot.state().process()?.0))).collect();
+        for (worker, _) in &told {
+            self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Recycle });
+        }
+        self.deaths.forgiving.push(Forgiving { answer, told });
+        self.answer_the_forgiving();
+    }
+
+    pub(super) fn answer_the_forgiving(&mut self) {
+        let fleet = &self.fleet;
+        let lives = |(worker, incarnation): &(WorkerName, u64)| {
+            fleet.slot(worker).and_then(|slot| slot.state().process()).is_some_and(|(now, ..)| now == *incarnation)
+        };
+        for done in self.deaths.forgiving.extract_if(.., |forgiving| !forgiving.told.iter().any(lives)) {
+            let _ = done.answer.send(Ok(true));
+        }
+    }
+
+    fn keep_strikes(&mut self, queue: &QueueName, then: AfterStrikes) {
+        let queue = queue.to_string();
+        let page = self.parts.strikes.page(&queue);
+        // Whoever writes it down ends after this loop.
+        let _ = self.parts.notes.send(Note::Strikes { queue, page, then });
+    }
+
+    fn poison_rules(&self) -> Rules {
+        let poison = &self.parts.settings.poison;
+        Rules { strikes: poison.strikes, window: poison.window }
+    }
+
+    fn told_to_leave(&self, worker: &WorkerName, incarnation: u64) -> Option<StopCause> {
+        match self.fleet.slot(worker).map(Slot::state) {
+            Some(State::Stopping { incarnation: current, cause, .. }) if *current == incarnation => Some(*cause),
+            _ => None,
+        }
+    }
+
+    /// The flight record of a process that had messages in hand when it ended.
+    fn at_work(&self, worker: &WorkerName, incarnation: u64) -> Option<FlightRecord> {
+        let path = self.parts.settings.runtime.flight_directory().join(worker.to_string());
+        let record = FlightRecord::read(&path).ok()?;
+        let at_work = record.phase.has_messages_in_hand() && !record.marks.is_empty();
+        (record.incarnation == incarnation && at_work).then_some(record)
+    }
+
+    /// Whether it had been at work on the same for too long when it ended.
+    fn was_stuck(&self, worker: &WorkerName, record: &FlightRecord, ended_at: BootTime) -> bool {
+        let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { return false };
+        let since_its_end = BootTime::now().since(ended_at);
+        let since = Duration::from_millis(monotonic_ms().saturating_sub(record.since_ms));
+        record.since_ms > 0 && since.saturating_sub(since_its_end) >= queue.job_timeout
+    }
+}
+
+fn tell(death: &PassedDeath, struck: &[Struck]) {
+    let PassedDeath { worker, incarnation, verdict, .. } = death;
+    let (tenant, in_hand) = (worker.tenant, death.marks.len());
+    if let [Struck { mark, own_deaths, condemned }] = struck {
+        let raw_data_id = mark.raw_data_id;
+        let said =
+            if *condemned { "a message is condemned: it becomes a dead letter" } else { "a message is suspected" };
+        tracing::warn!(%worker, %tenant, incarnation, raw_data_id, %verdict, strikes = own_deaths, in_hand, "{said}");
+        return;
+    }
+    let raw_data_ids: Vec<i64> = struck.iter().map(|one| one.mark.raw_data_id).take(NAMED_IN_A_LINE).collect();
+    let condemned = struck.iter().filter(|one| one.condemned).count();
+    tracing::warn!(
+        %worker, %tenant, incarnation, ?raw_data_ids, %verdict, in_hand, condemned,
+        "a batch is suspected: its messages run alone"
+    );
+}
+
+fn read_oom_kills() -> Option<u64> {
+    oom_kills(&fs::read_to_string("/proc/vmstat").ok()?)
+}
+
+#[cfg(test)]
+mod tests;
