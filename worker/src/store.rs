@@ -10,6 +10,7 @@ mod custom_fields;
 mod dead_letters;
 mod error;
 mod github;
+mod issues;
 mod links;
 mod lookup;
 mod mapping;

@@ -46,6 +46,11 @@ impl<'a> Scalar<'a> {
         self.0.is_some_and(|raw| raw.get().starts_with('{') && is_empty(raw.get()))
     }
 
+    /// The value as it is written, where the key is there.
+    pub fn json(&self) -> Option<&'a str> {
+        self.0.map(RawValue::get)
+    }
+
     /// The text, where it is a string.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         let raw = self.0?.get();

@@ -12,9 +12,9 @@ mod reports;
 mod statuses;
 
 pub use github::GithubRows;
-pub use issues::IssueRows;
+pub use issues::{Change, Coverage, Issue, IssueRows, Membership, Neighbours, Number, Sprint, WorkItem};
 pub use links::{IssueName, Link, LinkKey, LinkRows};
-pub use reports::{Estimate, Membership, NewSprint, Outcome, Report, ReportRows};
+pub use reports::{Estimate, NewSprint, Outcome, Report, ReportRows, Reported};
 pub use statuses::{NO_CATEGORY, ProjectName, ProjectStatus, Status};
 
 /// What a document says of a column: `None` says nothing and leaves the column as it is, `Some(None)` clears it.
@@ -142,7 +142,14 @@ impl RowSet {
             || self.issues.clashes_with(&later.issues)
             || self.links.clashes_with(&later.links)
             || self.reports.clashes_with(&later.reports)
+            || self.report_brings_what_was_missing(&later.reports)
             || self.github.clashes_with(&later.github)
+    }
+
+    /// A report stores a sprint that issues before it have only named: after them they would have found it missing.
+    fn report_brings_what_was_missing(&self, later: &ReportRows) -> bool {
+        let named_only = |key| self.issues.mentioned.contains(key) && !self.issues.sprints.contains_key(key);
+        later.reports.iter().any(|(key, report)| report.sprint.is_some() && named_only(key))
     }
 
     /// Lays later rows over these, so that writing the result once does what writing both in turn would have done.

@@ -43,6 +43,14 @@ const fn sql(target: Target) -> &'static str {
         AND t.external_id = split_part(n.id, '/', 1)
         AND coalesce(t.board_id::text, split_part(n.id, '/', 2)) = split_part(n.id, '/', 2)"
         ),
+        Target::Membership => stored!(
+            "work_items_sprints t
+        JOIN sprints s ON s.tenant_id = t.tenant_id AND s.id = t.sprint_id
+        JOIN work_items w ON w.tenant_id = t.tenant_id AND w.id = t.work_item_id
+        WHERE t.tenant_id = n.tenant_id AND t.integration_id = n.integration_id
+        AND s.integration_id = n.integration_id AND s.external_id = split_part(n.id, '/', 1)
+        AND w.integration_id = n.integration_id AND w.external_id = split_part(n.id, '/', 2)"
+        ),
         Target::Repository => stored!(
             "repositories t WHERE t.tenant_id = n.tenant_id AND t.integration_id = n.integration_id
         AND lower(t.full_name) = n.id"
@@ -58,6 +66,7 @@ const fn table(target: Target) -> &'static str {
         Target::Status => "statuses",
         Target::WorkItem | Target::WorkItemByKey => "work_items",
         Target::Sprint | Target::SprintOnBoard => "sprints",
+        Target::Membership => "work_items_sprints",
         Target::Repository => "repositories",
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::job::{
     reading::Moment,
-    rows::{Estimate, Key, Membership, NewSprint, Report, ReportRows},
+    rows::{Estimate, Key, NewSprint, Report, ReportRows, Reported},
 };
 
 // A sprint that is stored keeps all that is not the report's, and the report of another board changes nothing. Without name and
@@ -113,7 +113,7 @@ pub(super) fn write_sprints(rows: &ReportRows) -> Option<Write> {
 }
 
 pub(super) fn write_memberships(rows: &ReportRows) -> Option<Write> {
-    let all: Vec<(&Key, &Report, &String, &Membership)> = (rows.reports.iter())
+    let all: Vec<(&Key, &Report, &String, &Reported)> = (rows.reports.iter())
         .flat_map(|(sprint, report)| report.issues.iter().map(move |(key, issue)| (sprint, report, key, issue)))
         .collect();
     if all.is_empty() {

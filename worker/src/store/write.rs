@@ -1,6 +1,6 @@
 //! The statements that write a set of rows, in the one order that all workers keep.
 
-use super::{columns::Parameter, custom_fields, github, links, projects, reports, statuses, wits};
+use super::{columns::Parameter, custom_fields, github, issues, links, projects, reports, statuses, wits};
 use crate::job::{RowSet, transform::SpecialFields};
 
 /// One statement with its parameters.
@@ -23,7 +23,11 @@ pub(super) fn statements(rows: &RowSet, special: &SpecialFields) -> Vec<Write> {
     writes.extend(statuses::write_relations(&rows.projects_statuses));
     writes.extend(custom_fields::write(&rows.custom_fields));
     writes.extend(custom_fields::write_mappings(&rows.custom_fields_mappings, special));
+    writes.extend(issues::write_sprints(&rows.issues));
     writes.extend(reports::write_sprints(&rows.reports));
+    writes.extend(issues::write_work_items(&rows.issues));
+    writes.extend(issues::write_changelogs(&rows.issues));
+    writes.extend(issues::write_memberships(&rows.issues));
     writes.extend(reports::write_memberships(&rows.reports));
     writes.extend(links::write(&rows.links));
     writes.extend(github::write(&rows.github));

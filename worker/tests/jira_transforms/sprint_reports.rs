@@ -1,7 +1,7 @@
 //! `jira_sprint_reports`: from documents to rows.
 
 use serde_json::{Value, json};
-use transform_worker::job::rows::{Estimate, Membership};
+use transform_worker::job::rows::{Estimate, Reported};
 
 use crate::transforming::{empty_and_refused, key, lines, references, transform, warnings};
 
@@ -66,7 +66,7 @@ fn a_report_fills_its_columns_of_the_sprint_and_of_its_issues() {
         "BEN-5 punted false null",
     ];
     assert_eq!(seen, expected);
-    let committed: Vec<bool> = report.issues.values().map(Membership::is_committed).collect();
+    let committed: Vec<bool> = report.issues.values().map(Reported::is_committed).collect();
     assert_eq!(committed, [true, true, false, false, false]);
     let mut expected = vec![("SprintOnBoard 42/5".to_owned(), "other_board")];
     expected.extend((1..=5).map(|n| (format!("WorkItemByKey BEN-{n}"), "unresolved_issue")));

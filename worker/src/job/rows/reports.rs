@@ -62,7 +62,7 @@ pub struct Report {
     pub scope_change_count: i32,
     /// The issues, by key.
     #[serde(skip)]
-    pub issues: BTreeMap<String, Membership>,
+    pub issues: BTreeMap<String, Reported>,
 }
 
 impl Report {
@@ -104,7 +104,7 @@ impl Outcome {
 
 /// The report's columns of a row of `work_items_sprints`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Membership {
+pub struct Reported {
     /// What became of the issue.
     pub sprint_outcome: Outcome,
     /// Whether it was added after the start.
@@ -113,7 +113,7 @@ pub struct Membership {
     pub estimate_at_end: Option<Estimate>,
 }
 
-impl Membership {
+impl Reported {
     /// Whether it was there from the start to the end.
     pub fn is_committed(&self) -> bool {
         !self.added_during_sprint && self.sprint_outcome != Outcome::Punted

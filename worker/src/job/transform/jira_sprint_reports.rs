@@ -14,7 +14,7 @@ use crate::job::{
     reading::{Element, List, Scalar},
     references::{Reference, References, Target},
     registry::{DataType, PayloadShape, Transformed},
-    rows::{Estimate, Key, Membership, NewSprint, Outcome, Report},
+    rows::{Estimate, Key, NewSprint, Outcome, Report, Reported},
     warnings::Warnings,
 };
 
@@ -165,7 +165,7 @@ fn report(contents: &Contents<'_>, sprint: &str, warnings: &mut Warnings) -> Opt
             let estimate_at_end =
                 issue.estimate.as_read().and_then(|statistic| estimate(&statistic.field, &key, warnings));
             let added_during_sprint = added.get(key.as_ref()).is_some_and(Scalar::is_true);
-            let membership = Membership { sprint_outcome, added_during_sprint, estimate_at_end };
+            let membership = Reported { sprint_outcome, added_during_sprint, estimate_at_end };
             issues.entry(key.into_owned()).or_insert(membership);
         }
     }
