@@ -23,7 +23,11 @@ pub struct PullRequest {
 
 impl PullRequest {
     pub(super) fn clashes_with(&self, later: &Self) -> bool {
-        matches!((&self.whole, &later.whole), (Some(earlier), Some(later)) if clash(earlier, later))
+        // A link to a repository that is stored stays where the next document names one that is not: each has to be looked for.
+        let moves = |earlier: &WholePullRequest, later: &WholePullRequest| {
+            earlier.repo_full_name.to_lowercase() != later.repo_full_name.to_lowercase()
+        };
+        matches!((&self.whole, &later.whole), (Some(earlier), Some(later)) if moves(earlier, later) || clash(earlier, later))
     }
 
     pub(super) fn overlay(earlier: Self, later: Self) -> Self {
