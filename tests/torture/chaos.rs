@@ -93,7 +93,7 @@ impl Chaos {
             Stroke::BrokerConnections => platform.broker.close_connections().await,
             Stroke::DatabaseConnections => {
                 let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                            WHERE datname = current_database() AND pid <> pg_backend_pid()";
+                            WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()";
                 let row = platform.database.client().query_one(kill, &[]).await.expect("sessions can be ended");
                 usize::try_from(row.get::<_, i64>(0)).unwrap_or(0)
             }

@@ -154,12 +154,13 @@ async fn store(platform: &Platform, documents: &[(i64, Document)]) -> Vec<i64> {
     rows.expect("documents can be stored").iter().map(|row| row.get(0)).collect()
 }
 
-/// Whether every external id in a row is one of its tenant's.
+/// Whether every external id in a row is one of its tenant's. Fields have the same ids on every site of Jira.
 pub(super) fn belongs(row: &Value) -> bool {
     let tenant = row["tenant_id"].as_i64().expect("every table names the tenant");
     let own = tenant * IDS..(tenant + 1) * IDS;
     let numbers = ["external_id", "project_id", "work_item_id", "sprint_id", "pr_id", "repository_id"];
-    numbers.iter().filter_map(|name| row[name].as_str()).all(|id| {
+    let mut ids = numbers.iter().filter_map(|name| row[name].as_str()).filter(|id| !id.starts_with("customfield_"));
+    ids.all(|id| {
         let digits: String = id.chars().filter(char::is_ascii_digit).collect();
         digits.parse().is_ok_and(|id| own.contains(&id))
     })
