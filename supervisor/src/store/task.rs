@@ -171,7 +171,7 @@ async fn answered<T>(question: impl Future<Output = T>, shown: &str) -> Result<T
 }
 
 /// An error with its causes in one line.
-fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
