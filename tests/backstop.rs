@@ -66,26 +66,41 @@ async fn says(supervisor: &Supervisor, words: &str) {
     .await;
 }
 
-/// Waits until nothing is in the dead-letter queue, not even in the supervisor's hands.
-async fn emptied(platform: &Platform) {
-    eventually("everything in the dead-letter queue is acknowledged", SOON, async || {
-        let messages = platform.broker.describe(DEAD_LETTERS).await.map(|queue| queue["messages"].clone());
-        if messages == Some(json!(0)) { Ok(()) } else { Err(format!("{messages:?}")) }
+/// Everything that came before has been acknowledged: one more message is stored only after that, and when the brain is gone
+/// nothing else comes back. Ends the brain.
+async fn all_acknowledged(platform: &Platform, supervisor: &mut Supervisor) {
+    let last = b"the last one".as_slice();
+    platform.broker.publish(DEAD_LETTERS, last).await;
+    eventually("the last letter", SOON, async || match platform.dead_letters().await {
+        letters if letters.iter().any(|letter| letter.body == last) => Ok(()),
+        letters => Err(format!("{letters:?}")),
     })
     .await;
+    supervisor.kill_brain();
+    eventually("its consumer is gone", SOON, async || match platform.broker.depth(DEAD_LETTERS).await {
+        Some(Depth { consumers: 0, .. }) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    while let Some(left) = platform.broker.take(DEAD_LETTERS).await {
+        assert_eq!(left, last, "not acknowledged");
+    }
 }
 
 /// Takes the only message of a queue and gives it back, until it does not come any more.
 async fn return_to_the_limit(platform: &Platform, queue: &str) {
     let connection = platform.broker.connect().await;
-    let channel = connection.create_channel().await.unwrap();
-    channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+    let channel = connection.create_channel().await.expect("a channel");
+    channel.basic_qos(1, BasicQosOptions::default()).await.expect("a prefetch of one");
     let options = BasicConsumeOptions::default();
-    let mut consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await.unwrap();
+    let mut consumer = channel
+        .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+        .await
+        .expect("the queue is there");
     let mut delivery = Some(consumer.next().await);
     while let Some(taken) = delivery {
         let taken = taken.expect("a consumer").expect("a delivery");
-        taken.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        taken.reject(BasicRejectOptions { requeue: true }).await.expect("a message can be given back");
         delivery = timeout(Duration::from_millis(500), consumer.next()).await.ok();
     }
 }
@@ -103,7 +118,7 @@ async fn policies_reach_every_tenants_queue_and_an_operators_own_stays() {
     let own =
         json!({"pattern": "_tenant_2$", "apply-to": "queues", "priority": 10, "definition": {"max-length": 1000}});
     platform.broker.set_policy("of-an-operator", &own).await;
-    let supervisor = Supervisor::start(&setup(&platform)).await;
+    let mut supervisor = Supervisor::start(&setup(&platform)).await;
     supervisor.until_running(&[1, 2, 3]).await;
 
     let quorum = has_policy(&platform, &queue_of(3), "etl-supervisor").await;
@@ -125,14 +140,21 @@ async fn policies_reach_every_tenants_queue_and_an_operators_own_stays() {
     for word in ["of-an-operator", "drop-head", "messages expire", DEAD_LETTERS] {
         assert!(said.contains(word), "{word:?} is not in {said}");
     }
-    // A policy that somebody changed is ours again after the next connection; one that is right is left alone.
     assert_eq!(supervisor.log().matches("broker policies are in place").count(), 1, "{}", supervisor.log());
+
+    // One that somebody changed is ours again after the next connection; those that are right are not written.
+    let changed = json!({"pattern": "^x", "apply-to": "queues", "priority": 0, "definition": {"delivery-limit": 1}});
+    platform.broker.set_policy("etl-supervisor", &changed).await;
+    supervisor.kill_brain();
+    supervisor.start_brain().await;
+    says(&supervisor, r#""set":"[\"etl-supervisor\"]""#).await;
+    assert_eq!(platform.broker.policy("etl-supervisor").await.unwrap()["definition"]["delivery-limit"], 2);
 }
 
 #[tokio::test]
 async fn a_message_returned_beyond_the_limit_becomes_a_dead_letter_and_its_raw_row_failed() {
     let (platform, raw) = scene().await;
-    let supervisor = Supervisor::start(&setup(&platform)).await;
+    let mut supervisor = Supervisor::start(&setup(&platform)).await;
     guarded(&platform, &supervisor).await;
     platform.publish(&queue_of(9), &message(9, raw)).await;
     return_to_the_limit(&platform, &queue_of(9)).await;
@@ -161,7 +183,7 @@ async fn a_message_returned_beyond_the_limit_becomes_a_dead_letter_and_its_raw_r
     assert_eq!(letters.len(), 2, "{letters:?}");
     assert_eq!((letters[1].tenant_id, letters[1].reason.as_str()), (None, "unknown_origin"));
     assert_eq!(platform.raw(done).await.status, "completed");
-    platform.broker.has(DEAD_LETTERS, NOTHING).await;
+    all_acknowledged(&platform, &mut supervisor).await;
 }
 
 #[tokio::test]
@@ -199,9 +221,9 @@ async fn the_brain_killed_between_letter_and_acknowledgement_leaves_one_letter()
     platform.broker.has(DEAD_LETTERS, Depth { ready: 1, consumers: 0 }).await;
 
     supervisor.start_brain().await;
-    says(&supervisor, "is a dead letter already").await;
-    emptied(&platform).await;
-    assert_eq!(platform.dead_letters().await.len(), 1);
+    all_acknowledged(&platform, &mut supervisor).await;
+    assert!(supervisor.log().contains("is a dead letter already"), "{}", supervisor.log());
+    assert_eq!(platform.dead_letters().await.len(), 2, "its own and the last one");
     let row = platform.raw(raw).await;
     assert_eq!((row.status.as_str(), row.attempts), ("failed", 1));
 }
@@ -213,7 +235,7 @@ async fn while_the_database_is_away_messages_are_held() {
     let proxy = Proxy::to(&address);
     let through_the_proxy = platform.database.url().replace(&address, proxy.address());
     let configuration = setup(&platform).set("database", "url", &quoted(&through_the_proxy));
-    let supervisor = Supervisor::start(&configuration).await;
+    let mut supervisor = Supervisor::start(&configuration).await;
     guarded(&platform, &supervisor).await;
     proxy.hold_what_clients_send();
     platform.publish(&queue_of(9), &message(9, raw)).await;
@@ -227,20 +249,33 @@ async fn while_the_database_is_away_messages_are_held() {
     proxy.cut();
     platform.dead_letter().await;
     assert_eq!(platform.raw(raw).await.status, "failed");
-    emptied(&platform).await;
+    all_acknowledged(&platform, &mut supervisor).await;
 }
 
 #[tokio::test]
 async fn without_the_management_api_workers_run_and_one_warning_says_so() {
     let platform = Platform::with_tenants(&[1]).await;
     let configuration = setup(&platform).set("broker", "management_url", "\"http://etl:wrong@127.0.0.1:9\"");
-    let supervisor = Supervisor::start(&configuration).await;
+    let mut supervisor = Supervisor::start(&configuration).await;
     supervisor.until_running(&[1]).await;
     let raw = platform.submit(1, &createmeta(5, Shape::SMALL).document).await;
     platform.completed(&[raw]).await;
     assert_eq!(supervisor.log().matches("broker policies cannot be set").count(), 1, "{}", supervisor.log());
     let said = supervisor.cli(&["doctor"]).await.stdout;
     assert!(said.contains("127.0.0.1:9") && !said.contains("wrong"), "{said}");
+
+    // One that takes the question and never answers.
+    let (credentials, address) = Endpoints::shared().management.rsplit_once('@').expect("MANAGEMENT_URL names a user");
+    let proxy = Proxy::to(address);
+    proxy.hold_what_clients_send();
+    supervisor.kill_brain();
+    let silent = quoted(format!("{credentials}@{}", proxy.address()));
+    supervisor.configure(&setup(&platform).set("broker", "management_url", &silent));
+    platform.add_tenant(2).await;
+    supervisor.start_brain().await;
+    supervisor.until_running(&[1, 2]).await;
+    says(&supervisor, "no answer within 3 seconds").await;
+
     supervisor.configure(&Setup::on(&platform));
     let said = supervisor.cli(&["doctor"]).await.stdout;
     assert!(said.contains("no [broker] management_url"), "{said}");

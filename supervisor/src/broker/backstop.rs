@@ -209,7 +209,7 @@ fn log(letter: &ReturnedLetter, kept: Kept) {
     match kept {
         Kept::Stored => tracing::warn!(tenant, queue, reason, "the broker gave up a message: it is a dead letter now"),
         Kept::Known => {
-            tracing::info!(tenant, queue, reason, "the broker gave up a message that is a dead letter already")
+            tracing::info!(tenant, queue, reason, "the broker gave up a message that is a dead letter already");
         }
         Kept::Completed => {
             tracing::info!(

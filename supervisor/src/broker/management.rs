@@ -1,6 +1,7 @@
 //! RabbitMQ's management API, as far as policies and what is in force for a queue. Nothing is ever deleted through it.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use etl_shared::amqp;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, StatusCode,
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 use url::Url;
+
+use crate::settings::Broker;
 
 /// The management API for one virtual host. Whoever asks sets the time that an answer may take.
 #[derive(Debug, Clone)]
@@ -106,6 +109,14 @@ impl QueueFacts {
 }
 
 impl Management {
+    /// For the configured broker; nothing where no management API is configured.
+    pub fn of(broker: &Broker) -> Result<Option<Self>, String> {
+        let Some(url) = broker.management_url().map_err(|error| error.to_string())? else { return Ok(None) };
+        let uri = broker.own_url().map_err(|error| error.to_string())?;
+        let uri = amqp::parse_url(&uri).map_err(|error| error.to_string())?;
+        Self::new(&url, &uri.vhost).map(Some).map_err(|error| error.to_string())
+    }
+
     /// For the API at `http://user:password@host:port`.
     pub fn new(url: &SecretString, vhost: &str) -> Result<Self, ManagementError> {
         let mut base = Url::parse(url.expose_secret()).map_err(|_| ManagementError::BadUrl)?;

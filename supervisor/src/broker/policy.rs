@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use etl_shared::amqp;
 use lapin::Connection;
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
@@ -129,19 +128,9 @@ impl Safeguard {
         if let Err(error) = ensure(connection, DEAD_LETTER_QUEUE, self.broker.queue_kind).await {
             return Err(error.to_string());
         }
-        let Some(management) = Management::of(&self.broker).map_err(|error| error.to_string())? else {
+        let Some(management) = Management::of(&self.broker)? else {
             return Ok(Vec::new());
         };
         apply(&management, self.broker.delivery_limit).await.map_err(|error| error.to_string())
-    }
-}
-
-impl Management {
-    /// For the configured broker; nothing where no management API is configured.
-    pub fn of(broker: &Broker) -> Result<Option<Self>, String> {
-        let Some(url) = broker.management_url().map_err(|error| error.to_string())? else { return Ok(None) };
-        let uri = broker.own_url().map_err(|error| error.to_string())?;
-        let uri = amqp::parse_url(&uri).map_err(|error| error.to_string())?;
-        Self::new(&url, &uri.vhost).map(Some).map_err(|error| error.to_string())
     }
 }
