@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TenantId, Verdict, WorkerName};
 
+mod dead_letters;
+
+pub use dead_letters::{
+    DeadLetter, DeadLetterDetail, DeadLetterPage, LetterFailure, LetterFilter, LetterSelection, LetterState,
+    LettersSettled,
+};
+
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -211,6 +218,9 @@ pub struct SupervisorStatus {
     pub started_at: String,
     /// The keeper's pid, while it answers.
     pub keeper_pid: Option<i32>,
+    /// Messages that were published again since then, because raw rows waited for them and they were in no queue.
+    #[serde(default)]
+    pub republished_messages: u64,
     /// Every part with its condition, such as `"broker": {"ok": true, "detail": "connected"}`.
     pub parts: BTreeMap<String, PartStatus>,
 }

@@ -1,12 +1,45 @@
 //! Publishes messages so that a success means that the broker has them.
+//!
+//! For producers written in Rust this is the whole contract of `docs/publishing.md`: default exchange, the queue's name as routing
+//! key, persistent, mandatory, confirmed. Publish *after* the transaction that inserted the raw row has been committed: a worker
+//! that is faster than the commit would not find the row.
+//!
+//! ```no_run
+//! use etl_shared::{QueueType, TenantId, TransformMessage, amqp, publish::Publisher};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let url = std::env::var("AMQP_URL")?.into();
+//! let publisher = Publisher::connect(amqp::parse_url(&url)?, "my extraction").await?;
+//!
+//! let tenant = TenantId::try_from(7)?;
+//! let queue = "transform".parse::<QueueType>()?.queue_of(tenant);
+//! let message = TransformMessage {
+//!     tenant_id: tenant,
+//!     integration_id: 1,
+//!     raw_data_id: Some(123),
+//!     kind: "jira_custom_fields".to_owned(),
+//!     extra: serde_json::Map::new(),
+//! };
+//! publisher.publish(&queue, &message).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! One message waits for one confirm. Many are faster with some hundred of them under way at once, which is what
+//! [`Publisher::publish_many`] is for. After [`PublishError::Unconfirmed`] the message may or may not be in the queue: connect again
+//! and publish it again, because a message that arrives twice has the effect of one.
+
+use std::collections::BTreeSet;
 
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::FieldTable,
     uri::AMQPUri,
 };
 
 use crate::{QueueName, TransformMessage};
+
+pub mod headers;
 
 const PERSISTENT: u8 = 2;
 
@@ -14,8 +47,30 @@ const PERSISTENT: u8 = 2;
 #[derive(Debug)]
 pub struct Publisher {
     // Kept because the channel ends with its connection.
-    _connection: Connection,
+    connection: Connection,
     channel: Channel,
+}
+
+/// One of several messages.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub queue: &'a str,
+    /// What.
+    pub body: &'a [u8],
+    /// With these headers; all of them together must stay well below the 8 KiB of a frame.
+    pub headers: FieldTable,
+}
+
+impl PublishError {
+    /// A stable word for it.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Unroutable { .. } => "queue_missing",
+            Self::Refused { .. } => "refused",
+        }
+    }
 }
 
 /// A message was not taken by the broker.
@@ -52,7 +107,7 @@ impl Publisher {
         let channel = connection.create_channel().await?;
         // Without this every publish would look like a success.
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { _connection: connection, channel })
+        Ok(Self { connection, channel })
     }
 
     /// Publishes one message and waits until the broker has it.
@@ -63,17 +118,8 @@ impl Publisher {
     /// Publishes a body as it is and waits until the broker has it.
     pub async fn publish_body(&self, queue: &str, body: &[u8]) -> Result<(), PublishError> {
         let unconfirmed = |source| PublishError::Unconfirmed { queue: queue.to_owned(), source };
-        let properties =
-            BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type("application/json".into());
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let confirm = self
-            .channel
-            .basic_publish("".into(), queue.into(), options, body, properties)
-            .await
-            .map_err(unconfirmed)?
-            .await
-            .map_err(unconfirmed)?;
-        match confirm {
+        let confirm = self.send(queue, body, BasicProperties::default()).await.map_err(unconfirmed)?;
+        match confirm.await.map_err(unconfirmed)? {
             Confirmation::Ack(None) => Ok(()),
             // A returned message is acknowledged too: nobody has it.
             Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
@@ -83,5 +129,57 @@ impl Publisher {
                 Err(PublishError::Refused { queue: queue.to_owned() })
             }
         }
+    }
+
+    /// Publishes several messages with all of them under way at once, and waits for every confirm. One result for each message, in
+    /// their order. What they hold is in memory until then, so a caller with many cuts them into pieces of some hundred.
+    ///
+    /// Several calls of [`Publisher::publish`] at once are no replacement where queues differ: the broker returns what it cannot
+    /// route apart from its confirms, and the client library hands a returned message to whichever confirm is completed next. Here
+    /// the returns of all are put together first and counted against the queues that they name. Where a queue goes or comes
+    /// meanwhile, a message that the broker has may be reported as not published, but never the other way round.
+    pub async fn publish_many(&self, messages: Vec<Outgoing<'_>>) -> Vec<Result<(), PublishError>> {
+        let mut under_way = Vec::with_capacity(messages.len());
+        for Outgoing { queue, body, headers } in messages {
+            let properties = BasicProperties::default().with_headers(headers);
+            under_way.push((queue, self.send(queue, body, properties).await));
+        }
+        let mut returned = BTreeSet::new();
+        let mut answers = Vec::with_capacity(under_way.len());
+        for (queue, sent) in under_way {
+            let confirmation = match sent {
+                Ok(confirm) => confirm.await,
+                Err(error) => Err(error),
+            };
+            if let Ok(Confirmation::Ack(Some(message)) | Confirmation::Nack(Some(message))) = &confirmation {
+                returned.insert(message.routing_key.to_string());
+            }
+            answers.push((queue, confirmation));
+        }
+        let outcome = |(queue, confirmation): (&str, _)| match confirmation {
+            _ if returned.contains(queue) => Err(PublishError::Unroutable { queue: queue.to_owned() }),
+            Ok(Confirmation::Ack(_)) => Ok(()),
+            Ok(Confirmation::Nack(_) | Confirmation::NotRequested) => {
+                Err(PublishError::Refused { queue: queue.to_owned() })
+            }
+            Err(source) => Err(PublishError::Unconfirmed { queue: queue.to_owned(), source }),
+        };
+        answers.into_iter().map(outcome).collect()
+    }
+
+    /// Takes leave of the broker, which would otherwise note a connection that broke.
+    pub async fn close(self) {
+        let _ = self.connection.close(200, "done".into()).await;
+    }
+
+    async fn send(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<PublisherConfirm, lapin::Error> {
+        let properties = properties.with_delivery_mode(PERSISTENT).with_content_type("application/json".into());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        self.channel.basic_publish("".into(), queue.into(), options, body, properties).await
     }
 }

@@ -1,7 +1,8 @@
 //! The admin API: HTTP over a unix socket for the machine's operators and over TCP for bearers of a token.
 //!
 //! It reads the published view and sends orders through the handle; it never waits for the fleet beyond the acceptance of an
-//! order. It has a thread of its own, so that no client can slow supervision down.
+//! order. Only what it says of dead letters comes from the database, with connections and time limits of its own. It has a thread of
+//! its own, so that no client can slow supervision down.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
 
@@ -14,13 +15,16 @@ use etl_shared::WorkerName;
 use tokio::sync::watch;
 
 use crate::{
+    reconcile::Republished,
     runtime::{Handle, view::Sample},
-    settings::Runtime,
+    settings::{Broker, Database, Runtime},
+    store::OperatorStore,
 };
 
 mod authenticate;
 mod authorize;
 mod control;
+mod dead_letters;
 mod health;
 mod listen;
 mod logs;
@@ -50,6 +54,12 @@ pub struct ApiContext {
     pub required_parts: Vec<&'static str>,
     /// When the supervisor started.
     pub started_at: SystemTime,
+    /// Where replayed messages go; `None`: there are no replays.
+    pub broker: Option<Broker>,
+    /// Where the dead letters are; `None`: there are none.
+    pub database: Option<Database>,
+    /// Messages published again because their raw row had none.
+    pub republished: Republished,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -62,6 +72,8 @@ pub type LookAtProcess = fn(&Path, &WorkerName, u64, i32) -> Option<Sample>;
 struct Api {
     context: ApiContext,
     tokens: TokenStore,
+    /// The database as operators use it.
+    store: Option<OperatorStore>,
     /// Becomes true when the server stops: streams end then.
     stopping: watch::Receiver<bool>,
 }
@@ -77,6 +89,10 @@ fn router(api: Arc<Api>) -> Router {
         .route("/workers/logs", get(logs::read))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/{id}", get(dead_letters::show))
+        .route("/dead-letters/replay", post(dead_letters::replay))
+        .route("/dead-letters/discard", post(dead_letters::discard))
         .route("/tenants", get(tenants::list))
         .route("/tenants/confirm", post(tenants::confirm))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));

@@ -9,6 +9,7 @@ mod policy;
 mod task;
 
 pub use backstop::Backstop;
+pub(crate) use depth::depths;
 pub use ensure::{EnsureError, ensure};
 pub use management::{Management, ManagementError, QueueFacts};
 pub use policy::{DEAD_LETTER_QUEUE, POLICY_NAMES};

@@ -12,11 +12,13 @@ mod check;
 mod client;
 mod control;
 mod database;
+mod dead_letters;
 mod doctor;
 mod finding;
 mod logs;
 mod migrate;
 mod output;
+mod progress;
 mod publish;
 mod run;
 mod status;
@@ -73,6 +75,8 @@ enum Command {
     Restart(control::Arguments),
     /// Show what a tenant's workers have written
     Logs(logs::Arguments),
+    /// Show messages that were given up, publish them again, or be done with them
+    DeadLetters(dead_letters::Arguments),
     /// Publish messages to a tenant's queue
     Publish(publish::Arguments),
     /// Show the tenants, or confirm a list that was refused because too many were missing from it
@@ -98,6 +102,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Stop(arguments) => waiting(control::control(&place, Action::Stop, &arguments)),
         Command::Restart(arguments) => waiting(control::control(&place, Action::Restart, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
+        Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),
         Command::Tenants(arguments) => waiting(tenants::tenants(&place, &arguments)),
         Command::Token(arguments) => waiting(token::token(&place, &arguments)),

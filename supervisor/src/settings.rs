@@ -19,10 +19,12 @@ mod address;
 #[cfg(test)]
 mod documented;
 mod known;
+mod reconcile;
 mod tenants;
 mod validate;
 
 use known::KNOWN;
+pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
 
 /// Where the configuration is looked for unless the command line says otherwise.
@@ -48,6 +50,9 @@ pub struct Settings {
     /// When and how often a worker is started again.
     #[serde(default)]
     pub restart: Restart,
+    /// What happens to raw rows whose message is missing.
+    #[serde(default)]
+    pub reconcile: Reconcile,
     /// When a message that workers die on is given up.
     #[serde(default)]
     pub poison: Poison,

@@ -108,6 +108,9 @@ impl Supervisor {
             listen: None,
             required_parts: vec!["keeper"],
             started_at: SystemTime::now(),
+            broker: None,
+            database: None,
+            republished: std::sync::Arc::default(),
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

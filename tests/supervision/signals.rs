@@ -147,6 +147,23 @@ async fn hup_with_a_broken_configuration_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
+async fn hup_says_which_changed_sections_have_to_wait_for_a_restart_and_leaves_them() {
+    let setup = Setup::scripted("[1]");
+    let supervisor = Supervisor::start(&setup).await;
+    supervisor.until_running(&[1]).await;
+    let elsewhere = setup.set("broker", "url", "\"amqp://a@127.0.0.1:1/b\"").set("reconcile", "after", "\"2h\"");
+    supervisor.configure(&elsewhere);
+    supervisor.signal(Signal::SIGHUP);
+    eventually("both sections are named", SOON, async || {
+        let log = supervisor.log();
+        let named = |section| log.contains(&format!("\"section\":\"{section}\""));
+        if named("broker") && named("reconcile") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert!(supervisor.status().await.is_ok(), "it is where it was");
+}
+
+#[tokio::test]
 async fn usr1_and_usr2_reach_every_worker() {
     let supervisor = Supervisor::start(&Setup::scripted("[1, 2, 3]")).await;
     let pids = fleet::pids(&supervisor.until_running(&[1, 2, 3]).await, &[1, 2, 3]);

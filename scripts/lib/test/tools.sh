@@ -16,6 +16,7 @@ install_tools() {
         format) need_component rustfmt cargo-fmt ;;
         lint) need_component clippy cargo-clippy ;;
         licences) need_cargo_deny ;;
+        system) need_python_venv ;;
         units | boot) need_program systemd-analyze systemd ;;
         esac
     done
@@ -28,6 +29,13 @@ need_component() {
     fi
     if ! command -v rustup >/dev/null || ! rustup component add "$1" >&2; then
         die "this Rust comes without $1: 'rustup component add $1', or your distribution's package of it"
+    fi
+}
+
+# A backend in Python publishes in one of the system tests; its packages come from PyPI into an environment of the test's own.
+need_python_venv() {
+    if ! python3 -c 'import ensurepip, venv' &>/dev/null; then
+        need_packages python3-venv
     fi
 }
 

@@ -45,6 +45,10 @@ pub(super) enum Permission {
     ReadTenant(Option<TenantId>),
     /// Read the status of all tenants that the caller may see.
     ReadFleet,
+    /// Read dead letters of this tenant; of all that the caller may see where none is named.
+    ReadLetters(Option<TenantId>),
+    /// Replay and discard dead letters of this tenant; of all that the caller may touch where none is named.
+    SettleLetters(Option<TenantId>),
     /// List, create and revoke tokens.
     ManageTokens,
     /// Read the list of tenants and confirm a refused one.
@@ -91,10 +95,19 @@ impl Caller {
 
 /// The decision. A tenant that is not the caller's is refused in the same words whether or not it exists.
 pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope, Refusal> {
-    use Permission::{ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, ReadFleet, ReadTenant};
+    use Permission::{
+        ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, ReadFleet, ReadLetters, ReadTenant,
+        SettleLetters,
+    };
     match (caller.grant(), permission) {
-        (Grant::Admin, ControlEverybody | ReadFleet | ManageTokens | ManageTenants) => Ok(Scope::Everybody),
-        (Grant::Admin, ControlTenant(tenant) | ReadTenant(Some(tenant))) => Ok(Scope::Tenant(tenant)),
+        (
+            Grant::Admin,
+            ControlEverybody | ReadFleet | ManageTokens | ManageTenants | ReadLetters(None) | SettleLetters(None),
+        ) => Ok(Scope::Everybody),
+        (
+            Grant::Admin,
+            ControlTenant(tenant) | ReadTenant(Some(tenant)) | ReadLetters(Some(tenant)) | SettleLetters(Some(tenant)),
+        ) => Ok(Scope::Tenant(tenant)),
         (Grant::Admin, ControlOwn) => Err(Refusal::bad_request(
             "no_own_tenant",
             "an admin has no tenant of its own: name one at /api/v1/admin/workers/tenant/control, or all of them at \
@@ -103,15 +116,17 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
         (Grant::Admin, ReadTenant(None)) => {
             Err(Refusal::bad_request("tenant_required", "an admin has no tenant of its own: add ?tenant_id=NUMBER"))
         }
-        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(None))
-        | (Grant::Operator(own), ControlOwn) => Ok(Scope::Tenant(own)),
-        (Grant::Operator(own) | Grant::Viewer(own), ControlTenant(other) | ReadTenant(Some(other))) if own != other => {
-            Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant"))
-        }
-        (Grant::Operator(own), ControlTenant(_) | ReadTenant(Some(_))) | (Grant::Viewer(own), ReadTenant(Some(_))) => {
+        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(None) | ReadLetters(None))
+        | (Grant::Operator(own), ControlOwn | SettleLetters(None)) => Ok(Scope::Tenant(own)),
+        (
+            Grant::Operator(own) | Grant::Viewer(own),
+            ControlTenant(other) | ReadTenant(Some(other)) | ReadLetters(Some(other)) | SettleLetters(Some(other)),
+        ) if own != other => Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant")),
+        (Grant::Operator(own), ControlTenant(_) | SettleLetters(Some(_)))
+        | (Grant::Operator(own) | Grant::Viewer(own), ReadTenant(Some(_)) | ReadLetters(Some(_))) => {
             Ok(Scope::Tenant(own))
         }
-        (Grant::Viewer(_), ControlTenant(_) | ControlOwn) => {
+        (Grant::Viewer(_), ControlTenant(_) | ControlOwn | SettleLetters(_)) => {
             Err(Refusal::forbidden("role_too_low", "this token may only read: an operator's token is needed"))
         }
         (Grant::Operator(_) | Grant::Viewer(_), ControlEverybody | ManageTokens | ManageTenants) => {

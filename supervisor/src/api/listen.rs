@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{Api, ApiContext, TokenStore, TokenStoreError, router};
+use crate::store::OperatorStore;
 
 mod connection;
 
@@ -97,7 +98,8 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let unix = unix_listener(&path).map_err(|source| ServeError::Socket { path: path.clone(), source })?;
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
-    let api = Arc::new(Api { context, tokens, stopping: stop.clone() });
+    let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
+    let api = Arc::new(Api { context, tokens, store, stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.

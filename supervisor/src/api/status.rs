@@ -1,6 +1,9 @@
 //! What the workers are doing, straight from the published view.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+};
 
 use axum::{
     Extension, Json,
@@ -39,7 +42,8 @@ pub(super) async fn fleet(
         Scope::Everybody => None,
         Scope::Tenant(tenant) => Some(tenant),
     };
-    let document = Document::new(api.context.handle.view(), only, api.context.started_at);
+    let republished = api.context.republished.load(Ordering::Relaxed);
+    let document = Document::new(api.context.handle.view(), only, api.context.started_at, republished);
     let body = Body::from_stream(stream::iter(document.map(Ok::<_, Infallible>)));
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
 }

@@ -23,6 +23,7 @@ use super::{
     policy::DEAD_LETTER_QUEUE,
 };
 use crate::{
+    causes::in_one_line,
     settings::{Broker, Database},
     store::{self, Kept, RawRow, ReturnedLetter},
 };
@@ -181,11 +182,11 @@ impl Backstop {
             none => {
                 let url = self.database.own_url().map_err(|error| error.to_string())?;
                 let connected = store::connect(&url, "etl-supervisor dead letters").await;
-                none.insert(connected.map_err(|error| store::chain(&error))?.0)
+                none.insert(connected.map_err(|error| in_one_line(&error))?.0)
             }
         };
         match time::timeout(STORED_WITHIN, store::keep(client, letter)).await {
-            Ok(kept) => kept.map_err(|error| store::chain(&error)),
+            Ok(kept) => kept.map_err(|error| in_one_line(&error)),
             Err(_) => Err(format!("the database has not answered for {} seconds", STORED_WITHIN.as_secs())),
         }
     }

@@ -11,7 +11,7 @@ use crate::{clock::BootTime, runtime::view::QueueSample};
 ///
 /// All questions are asked before the first answer is awaited. A queue that has gone closes the channel, which fails the
 /// questions behind it: those are asked again without it.
-pub(super) async fn depths(
+pub(crate) async fn depths(
     connection: &Connection,
     queues: &[String],
 ) -> Result<BTreeMap<String, QueueSample>, lapin::Error> {

@@ -14,6 +14,7 @@ mod backstop;
 mod broker;
 mod database;
 mod machine;
+mod raw_rows;
 
 /// Looks at everything that can be reached.
 pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {

@@ -1,72 +1,101 @@
-//! Publishes messages by hand, each confirmed by the broker.
+//! Publishes messages by hand, each confirmed by the broker: those of a row or a range of rows, or one for each line of a file.
 
-use std::{ops::RangeInclusive, process::ExitCode, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, process::ExitCode, time::Duration};
 
 use etl_shared::{QueueType, TenantId, TransformMessage, amqp, publish::Publisher};
-use futures_util::{StreamExt, TryStreamExt, stream};
 use miette::{IntoDiagnostic, Report, WrapErr, miette};
 use tokio::time;
 
-use super::{Place, output};
+use super::{Place, output, progress::Progress};
 
-/// How long connecting, and the confirmation of each message, may take.
+mod lines;
+mod pack;
+
+use pack::{Message, Pack};
+
+/// How long connecting, and the confirms of the messages that are under way, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How many messages may be on their way at once.
-const UNCONFIRMED: usize = 64;
-/// Most messages of one call: beyond this it is a typing error.
+/// Most messages of one call with a range: beyond this it is a typing error.
 const MOST: i64 = 10_000_000;
 
 /// `publish`
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Whose raw document it is
-    #[arg(long, value_name = "NUMBER")]
-    tenant: TenantId,
+    #[arg(long, value_name = "NUMBER", required_unless_present = "from")]
+    tenant: Option<TenantId>,
     /// Which of the tenant's integrations it came from
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
-    integration: i64,
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..), required_unless_present = "from")]
+    integration: Option<i64>,
     /// The row that holds it; FIRST..LAST, both included, publishes a message for each
-    #[arg(long, value_name = "NUMBER", value_parser = rows)]
-    raw_data_id: RangeInclusive<i64>,
+    #[arg(long, value_name = "NUMBER", value_parser = rows, required_unless_present = "from")]
+    raw_data_id: Option<RangeInclusive<i64>>,
     /// Its data type, such as `jira_custom_fields`
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: String,
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "from")]
+    kind: Option<String>,
+    /// Messages from a file, a JSON object a line, each to the queue of its tenant; - is the standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tenant", "integration", "raw_data_id", "kind"])]
+    from: Option<PathBuf>,
+    /// Leave out lines that are no messages, instead of stopping at the first; the command still fails
+    #[arg(long, requires = "from")]
+    skip_bad: bool,
+    /// Only look at the lines; publish nothing
+    #[arg(long, requires = "from")]
+    check: bool,
     /// The kind of queue it goes to
     #[arg(long, value_name = "TYPE", default_value = "transform")]
     queue_type: QueueType,
 }
 
-/// Publishes and waits for the confirm.
+/// Publishes and waits for the confirms.
 pub(super) async fn publish(place: &Place, arguments: &Arguments) -> Result<ExitCode, Report> {
+    if let Some(file) = &arguments.from {
+        let publisher = if arguments.check { None } else { Some(connect(place).await?) };
+        let options = lines::Options { queue_type: &arguments.queue_type, skip_bad: arguments.skip_bad };
+        return lines::publish(publisher, file, options).await;
+    }
+    let (Some(tenant_id), Some(integration_id), Some(rows), Some(kind)) =
+        (arguments.tenant, arguments.integration, &arguments.raw_data_id, &arguments.kind)
+    else {
+        return Err(miette!("name the message with --tenant, --integration, --raw-data-id and --type, or use --from"));
+    };
+    let publisher = connect(place).await?;
+    let queue = arguments.queue_type.queue_of(tenant_id).to_string();
+    let mut progress = Progress::new("publishing", u64::try_from(rows.end() - rows.start() + 1).ok());
+    let (mut pack, mut confirmed) = (Pack::default(), 0);
+    for row in rows.clone() {
+        let (raw_data_id, kind, extra) = (Some(row), kind.clone(), serde_json::Map::new());
+        let message = TransformMessage { tenant_id, integration_id, raw_data_id, kind, extra };
+        pack.push(Message { place: row, queue: queue.clone(), body: message.encode() });
+        if pack.is_full() || row == *rows.end() {
+            let sent = pack.send(&publisher).await;
+            progress.add(sent.confirmed as u64);
+            confirmed += sent.confirmed;
+            if let Some((row, why)) = sent.failed.into_iter().next() {
+                drop(progress);
+                return Err(why)
+                    .wrap_err(format!("stopped at row {row}; earlier ones are in {queue}, later ones may be"));
+            }
+        }
+    }
+    drop(progress);
+    publisher.close().await;
+    let messages = if confirmed == 1 { "message" } else { "messages" };
+    output::line(&format!("published {confirmed} {messages} to {queue}, confirmed by the broker"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn connect(place: &Place) -> Result<Publisher, Report> {
     let settings = place.settings()?;
     let Some(broker) = &settings.broker else {
         return Err(miette!("no broker is configured: set [broker] url in {}", place.path().display()));
     };
     let uri = amqp::parse_url(&broker.own_url().into_diagnostic()?).into_diagnostic()?;
     let shown = amqp::shown(&uri);
-    let queue = arguments.queue_type.queue_of(arguments.tenant);
-    let message = |row| TransformMessage {
-        tenant_id: arguments.tenant,
-        integration_id: arguments.integration,
-        raw_data_id: Some(row),
-        kind: arguments.kind.clone(),
-        extra: serde_json::Map::new(),
-    };
     let late = || miette!("the broker at {shown} has not answered for {} seconds", PATIENCE.as_secs());
     let connected = time::timeout(PATIENCE, Publisher::connect(uri, "etl-supervisor publish")).await;
     let publisher = connected.map_err(|_| late())?.into_diagnostic();
-    let publisher = publisher.wrap_err_with(|| format!("the broker at {shown} cannot be used"))?;
-    let sent = stream::iter(arguments.raw_data_id.clone()).map(async |row| {
-        let confirmed = time::timeout(PATIENCE, publisher.publish(&queue, &message(row))).await;
-        confirmed
-            .map_err(|_| late())?
-            .into_diagnostic()
-            .wrap_err_with(|| format!("stopped at row {row}; earlier ones are in {queue}, later ones may be"))
-    });
-    let confirmed = sent.buffered(UNCONFIRMED).try_fold(0_u64, async |count, ()| Ok(count + 1)).await?;
-    let messages = if confirmed == 1 { "message" } else { "messages" };
-    output::line(&format!("published {confirmed} {messages} to {queue}, confirmed by the broker"))?;
-    Ok(ExitCode::SUCCESS)
+    publisher.wrap_err_with(|| format!("the broker at {shown} cannot be used"))
 }
 
 /// `7`, or `7..500` with both ends.

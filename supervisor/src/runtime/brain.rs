@@ -26,6 +26,7 @@ use crate::{
     api,
     broker::{Backstop, BrokerTask},
     keeper,
+    reconcile::{Reconciler, Republished},
     settings::Settings,
     store::{StoreTask, TenantSource},
 };
@@ -95,10 +96,13 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let (reload_tenants, reload_tenants_seen) = watch::channel(0);
     let directory = settings.runtime.state_directory.clone();
     let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
-    let outside = Outside { settings: settings.clone(), news: news_sender, wanted_queues_seen, reload_tenants_seen };
+    let republished = Republished::default();
+    let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
+    let outside =
+        Outside { settings: settings.clone(), reconciler, news: news_sender, wanted_queues_seen, reload_tenants_seen };
     outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view)))?;
+    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -139,6 +143,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 /// Everything that waits for somebody outside, on a thread of its own.
 struct Outside {
     settings: Settings,
+    reconciler: Option<Reconciler>,
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
@@ -170,6 +175,9 @@ impl Outside {
                     };
                     tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
                 }
+                if let Some(reconciler) = self.reconciler {
+                    tokio::spawn(reconciler.run());
+                }
                 recorder.run(orders, notes).await;
             });
         };
@@ -181,7 +189,7 @@ impl Outside {
     }
 }
 
-fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
+fn api_context(settings: &Settings, handle: Handle, republished: Republished) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -191,6 +199,9 @@ fn api_context(settings: &Settings, handle: Handle) -> api::ApiContext {
         listen: settings.api.listen,
         required_parts,
         started_at: SystemTime::now(),
+        broker: settings.broker.clone(),
+        database: settings.database.clone(),
+        republished,
         look: Some(super::sample::look),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use etl_shared::settings::Known;
 
-use super::{Api, KNOWN, Limits, Poison, Queue, Restart, Runtime, Settings};
+use super::{Api, KNOWN, Limits, Poison, Queue, Reconcile, Restart, Runtime, Settings};
 
 fn project_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
@@ -75,6 +75,7 @@ fn the_example_shows_the_true_defaults() {
     assert_eq!(format!("{:?}", settings.runtime), format!("{:?}", Runtime::default()));
     assert_eq!(format!("{:?}", settings.api), format!("{:?}", Api::default()));
     assert_eq!(format!("{:?}", settings.restart), format!("{:?}", Restart::default()));
+    assert_eq!(settings.reconcile, Reconcile::default());
     assert_eq!(format!("{:?}", settings.poison), format!("{:?}", Poison::default()));
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
     assert_eq!(settings.queues.into_values().collect::<Vec<_>>(), [Queue::default()]);

@@ -51,6 +51,15 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("max_concurrent_starts", Known::Value),
         ]),
     ),
+    (
+        "reconcile",
+        Known::Section(&[
+            ("after", Known::Value),
+            ("every", Known::Value),
+            ("limit", Known::Value),
+            ("queue_type", Known::Value),
+        ]),
+    ),
     ("poison", Known::Section(&[("strikes", Known::Value), ("window", Known::Value)])),
     ("limits", Known::Section(&[("sample_every", Known::Value)])),
     (

@@ -54,6 +54,12 @@ impl Settings {
         if self.restart.backoff_max < self.restart.backoff_initial {
             return wrong("restart.backoff_max is shorter than restart.backoff_initial".to_owned());
         }
+        if self.reconcile.every.is_zero() || self.reconcile.after.is_some_and(|after| after.is_zero()) {
+            return wrong("reconcile.every and reconcile.after must be longer than nothing".to_owned());
+        }
+        if !(1..=100_000).contains(&self.reconcile.limit) {
+            return wrong("reconcile.limit must be from 1 to 100000".to_owned());
+        }
         if !(1..=10).contains(&self.poison.strikes) {
             return wrong("poison.strikes must be from 1 to 10".to_owned());
         }
@@ -153,6 +159,9 @@ mod tests {
             ("tenants = [1]\n[restart]\nbackoff_max = \"1ms\"", "backoff_max"),
             ("tenants = [1]\n[restart]\nmax_restart = 1", "did you mean restart.max_restarts"),
             ("tenants = [1]\n[api]\nlisten = \"8750\"", "listen"),
+            ("tenants = [1]\n[reconcile]\nafter = \"never\"", "\"off\""),
+            ("tenants = [1]\n[reconcile]\nevery = \"0s\"", "reconcile.every"),
+            ("tenants = [1]\n[reconcile]\nlimit = 0", "reconcile.limit"),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(expected), "{text}\n gave: {error}");

@@ -1,6 +1,6 @@
 //! The task that keeps a connection to the database for as long as the supervisor runs.
 
-use std::{collections::BTreeSet, error::Error, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use etl_shared::{TenantId, migrations};
 use tokio::{
@@ -10,7 +10,7 @@ use tokio::{
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
 use super::connect::connect;
-use crate::{runtime::News, settings::Database};
+use crate::{causes::in_one_line, runtime::News, settings::Database};
 
 /// Delays between tries to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -69,18 +69,19 @@ impl StoreTask {
     /// One connection; ends without error only when the supervisor does.
     async fn session(&mut self, delay: &mut Duration) -> Result<(), String> {
         let url = self.settings.own_url().map_err(|error| error.to_string())?;
-        let (mut client, mut notified, shown) = connect(&url, "etl-supervisor").await.map_err(|error| chain(&error))?;
+        let (mut client, mut notified, shown) =
+            connect(&url, "etl-supervisor").await.map_err(|error| in_one_line(&error))?;
         if self.settings.migrate && !self.migrated {
             // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
             self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
-            let report = migrations::apply(&mut client).await.map_err(|error| chain(&error))?;
+            let report = migrations::apply(&mut client).await.map_err(|error| in_one_line(&error))?;
             for migration in report.applied_migrations() {
                 tracing::info!(%migration, "schema migrated");
             }
             self.migrated = true;
         }
         let listen = format!("LISTEN {CHANNEL}");
-        answered(client.batch_execute(&listen), &shown).await?.map_err(|error| chain(&error))?;
+        answered(client.batch_execute(&listen), &shown).await?.map_err(|error| in_one_line(&error))?;
         loop {
             answered(self.read_tenants(&client, &shown), &shown).await??;
             *delay = RECONNECT.0;
@@ -101,7 +102,7 @@ impl StoreTask {
     async fn read_tenants(&mut self, client: &Client, shown: &str) -> Result<(), String> {
         if self.source == TenantSource::Configuration {
             let alive = client.simple_query("SELECT 1").await;
-            alive.map_err(|error| chain(&error))?;
+            alive.map_err(|error| in_one_line(&error))?;
             self.say(true, format!("connected to {shown}"));
             return Ok(());
         }
@@ -122,7 +123,7 @@ impl StoreTask {
                 );
                 Ok(())
             }
-            Err(error) => Err(format!("database.tenants_query: {}", chain(&error))),
+            Err(error) => Err(format!("database.tenants_query: {}", in_one_line(&error))),
         }
     }
 
@@ -168,16 +169,4 @@ fn id_of(row: &tokio_postgres::Row) -> Result<Option<i64>, String> {
 async fn answered<T>(question: impl Future<Output = T>, shown: &str) -> Result<T, String> {
     let answer = time::timeout(ANSWER_WITHIN, question).await;
     answer.map_err(|_| format!("{shown} has not answered for {} seconds", ANSWER_WITHIN.as_secs()))
-}
-
-/// An error with its causes in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -9,6 +9,8 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Deserializer, de::Visitor};
 use serde_json::value::RawValue;
 
+use super::rows::Given;
+
 mod dates;
 mod shapes;
 
@@ -34,6 +36,21 @@ impl<'a> Scalar<'a> {
         self.0.is_some_and(|raw| raw.get() == "null")
     }
 
+    /// Whether it is `true`.
+    pub fn is_true(&self) -> bool {
+        self.0.is_some_and(|raw| raw.get() == "true")
+    }
+
+    /// Whether it is an object with nothing in it.
+    pub fn is_empty_object(&self) -> bool {
+        self.0.is_some_and(|raw| raw.get().starts_with('{') && is_empty(raw.get()))
+    }
+
+    /// The value as it is written, where the key is there.
+    pub fn json(&self) -> Option<&'a str> {
+        self.0.map(RawValue::get)
+    }
+
     /// The text, where it is a string.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         let raw = self.0?.get();
@@ -45,6 +62,12 @@ impl<'a> Scalar<'a> {
         self.text().filter(|text| !text.is_empty())
     }
 
+    /// What the key says of a column of text: an explicit null clears it; an absent key, or what is no text, leaves it alone.
+    pub fn given_text(&self) -> Given<String> {
+        let text = self.text().map(Cow::into_owned);
+        (text.is_some() || self.is_null()).then_some(text)
+    }
+
     /// An external id: a string as it is, a number digit by digit as it was written.
     pub fn id(&self) -> Option<Cow<'a, str>> {
         let raw = self.0?.get();
@@ -53,6 +76,21 @@ impl<'a> Scalar<'a> {
             b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
             _ => None,
         }
+    }
+
+    /// The truth value, where it is one.
+    pub fn flag(&self) -> Option<bool> {
+        self.0?.get().parse().ok()
+    }
+
+    /// The value as something else.
+    pub fn read_as<T: Deserialize<'a>>(&self) -> Option<T> {
+        serde_json::from_str(self.0?.get()).ok()
+    }
+
+    /// The value as an object of a known type, where it is an object.
+    pub fn object<T: Deserialize<'a>>(&self) -> Option<T> {
+        self.read_as::<Element<T>>()?.read()
     }
 
     /// The number, where it is a whole one that fits.

@@ -23,6 +23,8 @@ pub enum Target {
     Sprint,
     /// `sprints` by external id and board: the id of the [`Key`] is `SPRINT/BOARD`. A sprint without a board is on any.
     SprintOnBoard,
+    /// `work_items_sprints` by external ids: the id of the [`Key`] is `SPRINT/ISSUE`.
+    Membership,
     /// `repositories` by full name in lower case, which is the id of the [`Key`].
     Repository,
 }

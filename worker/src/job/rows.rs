@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use etl_shared::TenantId;
 use serde::Serialize;
 
-mod github;
+pub mod github;
 mod issues;
 mod links;
 mod reports;
+mod statuses;
 
 pub use github::GithubRows;
-pub use issues::IssueRows;
-pub use links::LinkRows;
-pub use reports::ReportRows;
+pub use issues::{Change, Coverage, Issue, IssueRows, Membership, Neighbours, Number, Sprint, WorkItem};
+pub use links::{IssueName, Link, LinkKey, LinkRows};
+pub use reports::{Estimate, NewSprint, Outcome, Report, ReportRows, Reported};
+pub use statuses::{NO_CATEGORY, ProjectName, ProjectStatus, Status};
 
 /// What a document says of a column: `None` says nothing and leaves the column as it is, `Some(None)` clears it.
 pub type Given<T> = Option<Option<T>>;
@@ -115,6 +117,10 @@ pub struct RowSet {
     pub wits: BTreeMap<Key, Wit>,
     /// `projects_wits`
     pub projects_wits: BTreeSet<ProjectWit>,
+    /// `statuses`
+    pub statuses: BTreeMap<Key, Status>,
+    /// `projects_statuses`
+    pub projects_statuses: BTreeSet<ProjectStatus>,
     /// `custom_fields`
     pub custom_fields: BTreeMap<Key, CustomField>,
     /// `custom_fields_mappings`: whose special fields are to be looked for.
@@ -132,10 +138,18 @@ pub struct RowSet {
 impl RowSet {
     /// Whether writing both at once would not do what writing one after the other does.
     pub fn clashes_with(&self, later: &Self) -> bool {
-        self.issues.clashes_with(&later.issues)
+        statuses::relation_comes_too_early(&self.projects_statuses, &self.statuses, &later.statuses)
+            || self.issues.clashes_with(&later.issues)
             || self.links.clashes_with(&later.links)
             || self.reports.clashes_with(&later.reports)
+            || self.report_brings_what_was_missing(&later.reports)
             || self.github.clashes_with(&later.github)
+    }
+
+    /// A report stores a sprint that issues before it have only named: after them they would have found it missing.
+    fn report_brings_what_was_missing(&self, later: &ReportRows) -> bool {
+        let named_only = |key| self.issues.mentioned.contains(key) && !self.issues.sprints.contains_key(key);
+        later.reports.iter().any(|(key, report)| report.sprint.is_some() && named_only(key))
     }
 
     /// Lays later rows over these, so that writing the result once does what writing both in turn would have done.
@@ -147,6 +161,8 @@ impl RowSet {
             self.projects.insert(key, project);
         }
         self.projects_wits.extend(later.projects_wits);
+        statuses::merge(&mut self.statuses, later.statuses);
+        self.projects_statuses.extend(later.projects_statuses);
         self.custom_fields_mappings.extend(later.custom_fields_mappings);
         for (key, mut wit) in later.wits {
             if let Some(earlier) = self.wits.remove(&key) {
@@ -175,6 +191,8 @@ impl RowSet {
         self.projects.len()
             + self.wits.len()
             + self.projects_wits.len()
+            + self.statuses.len()
+            + self.projects_statuses.len()
             + self.custom_fields.len()
             + self.custom_fields_mappings.len()
             + self.issues.count()
@@ -194,6 +212,8 @@ impl RowSet {
         keyed("projects", &self.projects, &mut out);
         keyed("wits", &self.wits, &mut out);
         out.extend(self.projects_wits.iter().filter_map(|row| line("projects_wits", row, &Nothing {})));
+        keyed("statuses", &self.statuses, &mut out);
+        out.extend(self.projects_statuses.iter().filter_map(|row| line("projects_statuses", row, &Nothing {})));
         keyed("custom_fields", &self.custom_fields, &mut out);
         let mappings = self.custom_fields_mappings.iter();
         out.extend(mappings.filter_map(|scope| line("custom_fields_mappings", scope, &Nothing {})));

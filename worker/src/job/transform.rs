@@ -1,5 +1,6 @@
 //! One file a data type: from the document's text to rows.
 
+mod github_keys;
 pub mod github_prs_commits_reviews_comments;
 pub mod github_repositories;
 pub mod jira_custom_fields;
@@ -9,6 +10,11 @@ pub mod jira_projects_and_issue_types;
 pub mod jira_special_fields;
 pub mod jira_sprint_reports;
 pub mod jira_statuses_and_relationships;
+
+mod jira_fields;
+mod jira_projects;
+mod jira_pull_requests;
+mod opening;
 
 /// Which of Jira's custom fields have a meaning of their own, by external id. They differ between Jira sites.
 #[derive(Debug, Clone, PartialEq, Eq)]

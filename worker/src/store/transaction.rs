@@ -200,21 +200,7 @@ impl Transaction<'_> {
 
         let statements = writes.iter().map(|write| write.sql).chain(questions.iter().map(|question| question.sql));
         let prepared = self.session.prepared(WRITING, statements).await?;
-        let (for_writes, for_questions) = prepared.split_at(writes.len());
-        let client = self.session.client();
-        let asked = questions.iter().zip(for_questions).map(|(question, statement)| async move {
-            let parameters: Vec<_> = question.parameters.iter().map(reference).collect();
-            (question.target, client.query(statement, &parameters).await)
-        });
-        let (written, answers) = future::join(execute(client, &writes, for_writes), future::join_all(asked)).await;
-        let changed = written?;
-        let mut stored = BTreeSet::new();
-        for (target, answer) in answers {
-            let rows = answer.map_err(|error| StoreError::new("looking for what documents refer to", error))?;
-            for row in &rows {
-                stored.insert((target, key(row).map_err(|error| StoreError::new(WRITING, error))?));
-            }
-        }
+        let (changed, stored) = execute_and_ask(self.session.client(), &writes, &questions, &prepared).await?;
         let settled: Vec<Option<Warnings>> = transformed.iter().map(|one| settle(one, &stored)).collect();
         if settled.iter().all(Option::is_none) {
             // Nothing of these documents could be written.
@@ -282,6 +268,54 @@ async fn execute(
             })
         })
         .collect()
+}
+
+/// The same with questions in between, each in its place. `prepared` are the statements of the writes and then those of the
+/// questions.
+async fn execute_and_ask(
+    client: &tokio_postgres::Client,
+    writes: &[write::Write],
+    questions: &[lookup::Question],
+    prepared: &[tokio_postgres::Statement],
+) -> Result<(Vec<(&'static str, u64)>, BTreeSet<(Target, Key)>), StoreError> {
+    enum Answer {
+        Changed(&'static str, u64),
+        Stored(Target, Vec<tokio_postgres::Row>),
+    }
+    let (for_writes, for_questions) = prepared.split_at(writes.len());
+    let places: Vec<usize> = questions.iter().map(|question| question.place(writes)).collect();
+    let mut steps = Vec::new();
+    for at in 0..=writes.len() {
+        let here = questions.iter().zip(for_questions).zip(&places).filter(|(_, place)| **place == at);
+        steps.extend(here.map(|((question, statement), _)| {
+            let ask = async move {
+                let parameters: Vec<_> = question.parameters.iter().map(reference).collect();
+                let rows = client.query(statement, &parameters).await;
+                rows.map(|rows| Answer::Stored(question.target, rows))
+                    .map_err(|error| StoreError::new("looking for what documents refer to", error))
+            };
+            ask.boxed_local()
+        }));
+        steps.extend(writes.get(at).zip(for_writes.get(at)).map(|(write, statement)| {
+            let execute = async move {
+                let count = client.execute_raw(statement, write.parameters.iter().map(reference)).await;
+                count.map(|count| Answer::Changed(write.table, count)).map_err(|error| StoreError::new(WRITING, error))
+            };
+            execute.boxed_local()
+        }));
+    }
+    let (mut changed, mut stored) = (Vec::new(), BTreeSet::new());
+    for answer in future::join_all(steps).await {
+        match answer? {
+            Answer::Changed(table, count) => changed.push((table, count)),
+            Answer::Stored(target, rows) => {
+                for row in &rows {
+                    stored.insert((target, key(row).map_err(|error| StoreError::new(WRITING, error))?));
+                }
+            }
+        }
+    }
+    Ok((changed, stored))
 }
 
 /// The document's warnings with what is missing; `None` where it has to wait.

@@ -190,12 +190,13 @@ ON CONFLICT ({key}) DO ",
         sql
     }
 
-    /// Locks the rows that exist, in the order of their keys: for tables keyed by an external id.
+    /// Locks the rows that exist, in the order of their keys: for tables keyed by an external id. Keys never change, so rows
+    /// that refer to these may be written meanwhile by others; a stronger lock would let two workers wait for each other.
     pub(super) fn lock(&self) -> String {
         format!(
             "SELECT FROM {} WHERE (tenant_id, integration_id, external_id) IN
     (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]))
-ORDER BY tenant_id, integration_id, external_id FOR UPDATE",
+ORDER BY tenant_id, integration_id, external_id FOR NO KEY UPDATE",
             self.name
         )
     }

@@ -1,6 +1,6 @@
 //! The statements that write a set of rows, in the one order that all workers keep.
 
-use super::{columns::Parameter, custom_fields, projects, wits};
+use super::{columns::Parameter, custom_fields, github, issues, links, projects, reports, statuses, wits};
 use crate::job::{RowSet, transform::SpecialFields};
 
 /// One statement with its parameters.
@@ -19,7 +19,17 @@ pub(super) fn statements(rows: &RowSet, special: &SpecialFields) -> Vec<Write> {
     writes.extend(projects::write(&rows.projects));
     writes.extend(wits::write(&rows.wits));
     writes.extend(wits::write_relations(&rows.projects_wits));
+    writes.extend(statuses::write(&rows.statuses));
+    writes.extend(statuses::write_relations(&rows.projects_statuses));
     writes.extend(custom_fields::write(&rows.custom_fields));
     writes.extend(custom_fields::write_mappings(&rows.custom_fields_mappings, special));
+    writes.extend(issues::write_sprints(&rows.issues));
+    writes.extend(reports::write_sprints(&rows.reports));
+    writes.extend(issues::write_work_items(&rows.issues));
+    writes.extend(issues::write_changelogs(&rows.issues));
+    writes.extend(issues::write_memberships(&rows.issues));
+    writes.extend(reports::write_memberships(&rows.reports));
+    writes.extend(links::write(&rows.links));
+    writes.extend(github::write(&rows.github));
     writes
 }

@@ -31,6 +31,7 @@ pub(super) struct Document {
     view: Arc<FleetView>,
     only: Option<TenantId>,
     started_at: SystemTime,
+    republished: u64,
     now: Now,
     written: Written,
 }
@@ -53,8 +54,8 @@ struct Beginning {
 
 impl Document {
     /// Everybody's, or one tenant's only.
-    pub(super) fn new(view: Arc<FleetView>, only: Option<TenantId>, started_at: SystemTime) -> Self {
-        Self { view, only, started_at, now: Now::read(), written: Written::Nothing }
+    pub(super) fn new(view: Arc<FleetView>, only: Option<TenantId>, started_at: SystemTime, republished: u64) -> Self {
+        Self { view, only, started_at, republished, now: Now::read(), written: Written::Nothing }
     }
 
     fn beginning(&self) -> Beginning {
@@ -68,6 +69,8 @@ impl Document {
             pid: process::id(),
             started_at: rfc3339(self.started_at),
             keeper_pid: self.view.keeper_pid,
+            // How much was lost for others is none of a tenant's business.
+            republished_messages: if self.only.is_none() { self.republished } else { 0 },
             parts: self.view.parts.iter().map(|(name, part)| ((*name).to_owned(), self.visible(part))).collect(),
         };
         Beginning { running: states.contains_key(&WorkerState::Running), states, supervisor }
@@ -146,7 +149,7 @@ mod tests {
     use crate::api::tests::fleet::{synthetic, tenant};
 
     fn read(view: FleetView, only: Option<TenantId>) -> FleetStatus {
-        let text: Vec<u8> = Document::new(Arc::new(view), only, SystemTime::now()).flatten().collect();
+        let text: Vec<u8> = Document::new(Arc::new(view), only, SystemTime::now(), 0).flatten().collect();
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&text)))
     }
 

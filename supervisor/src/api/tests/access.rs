@@ -17,9 +17,11 @@ const LOW: &str = "403 role_too_low";
 const UNKNOWN: &str = "404 tenant_unknown";
 const NO_OWN: &str = "400 no_own_tenant";
 const NAME_ONE: &str = "400 tenant_required";
+/// Let in; the server of these tests has no database.
+const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 24] = [
+const TABLE: [Row; 32] = [
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -38,6 +40,14 @@ const TABLE: [Row; 24] = [
     ("DELETE", "/api/v1/admin/tokens/000000000000", "", ["404 token_unknown", "404 token_unknown", LOW, LOW, NOBODY]),
     ("GET", "/api/v1/admin/tenants", "", ["200", "200", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/tenants/confirm", "", ["409 nothing_to_confirm", "409 nothing_to_confirm", LOW, LOW, NOBODY]),
+    ("GET", "/api/v1/admin/dead-letters", "", [NO_DATABASE, NO_DATABASE, NO_DATABASE, NO_DATABASE, NOBODY]),
+    ("GET", "/api/v1/admin/dead-letters?tenant_id=1", "", [NO_DATABASE, NO_DATABASE, NO_DATABASE, NO_DATABASE, NOBODY]),
+    ("GET", "/api/v1/admin/dead-letters?tenant_id=2", "", [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/dead-letters/5", "", [NO_DATABASE, NO_DATABASE, NO_DATABASE, NO_DATABASE, NOBODY]),
+    ("POST", "/api/v1/admin/dead-letters/replay", r#"{"filter":{}}"#, [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
+    ("POST", "/api/v1/admin/dead-letters/replay", r#"{"filter":{"tenant_id":2}}"#, [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
+    ("POST", "/api/v1/admin/dead-letters/discard", r#"{"filter":{"tenant_id":1}}"#, [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
+    ("POST", "/api/v1/admin/dead-letters/discard", r#"{"ids":[1]}"#, [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
     ("GET", "/livez", "", ["200"; 5]),
     ("GET", "/readyz", "", ["200"; 5]),
     ("HEAD", "/api/v1/admin/workers/tenant/2/status", "", ["200", "200", "403", "403", "401"]),

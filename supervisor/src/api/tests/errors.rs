@@ -15,6 +15,7 @@ use tokio::{
 use super::{fleet::synthetic, server::Server};
 
 const CONTROL: &str = "/api/v1/admin/workers/control";
+const REPLAY: &str = "/api/v1/admin/dead-letters/replay";
 const TENANT_CONTROL: &str = "/api/v1/admin/workers/tenant/control";
 
 #[tokio::test]
@@ -29,6 +30,11 @@ async fn a_body_that_cannot_be_used_is_answered_with_what_is_wrong() {
         (CONTROL, "{}", 400, "invalid_field", "missing field `action`"),
         (TENANT_CONTROL, r#"{"action":"stop","tenant_id":0}"#, 400, "invalid_field", "not a tenant id"),
         (TENANT_CONTROL, r#"{"action":"stop","tenant_id":"1"}"#, 400, "invalid_field", "string"),
+        (REPLAY, "{}", 400, "selection_required", "filter"),
+        (REPLAY, r#"{"ids":[1],"filter":{}}"#, 400, "invalid_field", "not both"),
+        (REPLAY, r#"{"filter":{"reasons":"x"}}"#, 400, "unknown_field", "`reasons`"),
+        (REPLAY, r#"{"filter":{},"limit":0}"#, 400, "invalid_field", "from 1 to 500"),
+        (REPLAY, r#"{"filter":{"since":"yesterday"}}"#, 400, "invalid_parameter", "2026-01-31T12:00:00Z"),
         ("/api/v1/admin/tokens", r#"{"name":"","role":"admin"}"#, 400, "invalid_field", "name"),
         ("/api/v1/admin/tokens", r#"{"name":"a\nb","role":"admin"}"#, 400, "invalid_field", "name"),
         ("/api/v1/admin/tokens", r#"{"name":"x","role":"admin","tenant_id":1}"#, 400, "tenant_not_allowed", "leave"),
@@ -51,6 +57,11 @@ async fn a_parameter_that_cannot_be_used_is_named() {
         (format!("{logs}&follow=perhaps"), "invalid_parameter"),
         (format!("{logs}&line=5"), "invalid_parameter"),
         ("/api/v1/admin/workers/logs?tenant_id=-1".to_owned(), "invalid_parameter"),
+        ("/api/v1/admin/dead-letters?limit=501".to_owned(), "invalid_parameter"),
+        ("/api/v1/admin/dead-letters?limit=0".to_owned(), "invalid_parameter"),
+        ("/api/v1/admin/dead-letters?since=yesterday".to_owned(), "invalid_parameter"),
+        ("/api/v1/admin/dead-letters?state=lost".to_owned(), "invalid_parameter"),
+        ("/api/v1/admin/dead-letters?reasons=x".to_owned(), "invalid_parameter"),
         ("/api/v1/admin/workers/tenant/07/status".to_owned(), "invalid_tenant_id"),
         ("/api/v1/admin/workers/tenant/%2e%2e/status".to_owned(), "invalid_tenant_id"),
     ] {

@@ -73,6 +73,9 @@ impl Server {
             listen: Some(([127, 0, 0, 1], 0).into()),
             required_parts: vec!["keeper", "broker", "database"],
             started_at: SystemTime::now(),
+            broker: None,
+            database: None,
+            republished: Arc::default(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)

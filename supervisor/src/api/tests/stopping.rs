@@ -51,6 +51,9 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         listen: None,
         required_parts: Vec::new(),
         started_at: SystemTime::now(),
+        broker: None,
+        database: None,
+        republished: std::sync::Arc::default(),
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -77,6 +80,9 @@ async fn an_address_that_is_taken_is_named() {
         listen: taken,
         required_parts: Vec::new(),
         started_at: SystemTime::now(),
+        broker: None,
+        database: None,
+        republished: std::sync::Arc::default(),
         look: None,
     };
     let error = serve(context).unwrap_err();

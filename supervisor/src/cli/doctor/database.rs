@@ -7,6 +7,7 @@ use miette::{IntoDiagnostic, Report};
 use tokio::time;
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
+use super::raw_rows;
 use crate::{
     cli::{
         database,
@@ -47,10 +48,20 @@ async fn ask(settings: &Settings, database: &Database) -> (Vec<Finding>, Vec<Ten
     findings.push(schema(&client, database.migrate).await);
     findings.extend(tables(&client).await);
     // A list in the configuration is used instead.
-    if settings.tenants.is_some() {
+    if let Some(listed) = &settings.tenants {
+        let listed: Vec<_> = listed.0.iter().copied().collect();
+        findings.extend(raw_rows::look(&client, settings, &listed).await);
         return (findings, Vec::new());
     }
-    match tenants(&client, &database.tenants_query).await {
+    let (more, tenants) = known_tenants(&client, database).await;
+    findings.extend(more);
+    findings.extend(raw_rows::look(&client, settings, &tenants).await);
+    (findings, tenants)
+}
+
+async fn known_tenants(client: &Client, database: &Database) -> (Vec<Finding>, Vec<TenantId>) {
+    let mut findings = Vec::new();
+    match tenants(client, &database.tenants_query).await {
         Ok(tenants) if tenants.is_empty() => {
             let advice = "workers start as soon as there are tenants; is database.tenants_query the right one?";
             findings.push(Finding::warn("tenants query", "returns no tenant", advice));

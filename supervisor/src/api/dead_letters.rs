@@ -1,0 +1,241 @@
+//! Dead letters for people: list, show, replay, discard.
+
+use std::{sync::Arc, time::SystemTime};
+
+use axum::{
+    Extension, Json as JsonBody,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use etl_shared::{
+    TenantId,
+    api::{DeadLetterDetail, DeadLetterPage, LetterFilter, LetterSelection, LetterState, LettersSettled},
+};
+use serde::Deserialize;
+
+use super::{
+    Api,
+    authorize::{Caller, Permission, Scope, authorize},
+    problem::Refusal,
+    request::{Json, Parameters},
+};
+use crate::store::{OperatorStore, letters::Filter};
+
+mod refusal;
+mod replay;
+mod tell;
+
+/// Letters of a page unless told, and at most.
+const PAGE: (i64, i64) = (50, 500);
+/// Letters that one call settles unless told, and at most: a call has to answer in good time.
+const CALL: (u32, u32) = (100, 500);
+
+/// `GET /api/v1/admin/dead-letters`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListParameters {
+    tenant_id: Option<TenantId>,
+    reason: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    state: Option<Listed>,
+    limit: Option<i64>,
+    cursor: Option<i64>,
+}
+
+/// Which letters are listed.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Listed {
+    Open,
+    Replayed,
+    Discarded,
+    All,
+}
+
+/// `GET /api/v1/admin/dead-letters`
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Parameters(asked): Parameters<ListParameters>,
+) -> Result<JsonBody<DeadLetterPage>, Refusal> {
+    let scope = authorize(&caller, Permission::ReadLetters(asked.tenant_id))?;
+    let limit = asked.limit.unwrap_or(PAGE.0);
+    if !(1..=PAGE.1).contains(&limit) {
+        return Err(Refusal::bad_request("invalid_parameter", format!("limit must be from 1 to {}", PAGE.1)));
+    }
+    let filter = Filter {
+        tenant: tenant_of(scope),
+        reason: asked.reason,
+        kind: asked.kind,
+        since: asked.since.map(|text| time("since", &text)).transpose()?,
+        until: asked.until.map(|text| time("until", &text)).transpose()?,
+    };
+    let state = match asked.state {
+        None | Some(Listed::Open) => Some(LetterState::Open),
+        Some(Listed::Replayed) => Some(LetterState::Replayed),
+        Some(Listed::Discarded) => Some(LetterState::Discarded),
+        Some(Listed::All) => None,
+    };
+    // One more than asked for tells whether there is another page.
+    let mut letters = store(&api)?.session().await?.letters(&filter, state, asked.cursor, limit + 1).await?;
+    let more = letters.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    if more {
+        letters.pop();
+    }
+    let next_cursor = letters.last().filter(|_| more).map(|letter| letter.id);
+    Ok(JsonBody(DeadLetterPage { letters: letters.into_iter().map(tell::letter).collect(), next_cursor }))
+}
+
+/// `GET /api/v1/admin/dead-letters/{id}`
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<JsonBody<DeadLetterDetail>, Refusal> {
+    let scope = authorize(&caller, Permission::ReadLetters(None))?;
+    let unknown = || {
+        let detail = "there is no dead letter of this number here: /api/v1/admin/dead-letters lists those there are";
+        Refusal::new(StatusCode::NOT_FOUND, "letter_unknown", detail)
+    };
+    // Another tenant's letter is as unknown as one that does not exist.
+    let id = id.parse().map_err(|_| unknown())?;
+    let found = store(&api)?.session().await?.letter(id, tenant_of(scope)).await?;
+    found.map(|(letter, contents)| JsonBody(tell::whole(letter, contents))).ok_or_else(unknown)
+}
+
+/// `POST /api/v1/admin/dead-letters/replay`
+pub(super) async fn replay(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Json(selection): Json<LetterSelection>,
+) -> Result<JsonBody<LettersSettled>, Refusal> {
+    let (chosen, tenant) = choose(&api, &caller, &selection).await?;
+    let mut settled = chosen.settled;
+    if !settled.dry_run && !chosen.ids.is_empty() {
+        // A task of its own: a client that hangs up does not stop it in the middle. That it would do no harm stands in
+        // `store::letters::taking`.
+        let (api, ids, by) = (Arc::clone(&api), chosen.ids, caller.name());
+        let replayed = tokio::spawn(async move { replay::replay(&api, &ids, tenant, &by).await }).await;
+        let replayed = replayed.map_err(|_| {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor stopped in the middle of it")
+        })??;
+        let matched = settled.matched.max(count(replayed.done + replayed.failed.len()));
+        settled = LettersSettled { matched, ..replayed };
+    }
+    log(&caller, "replay", &settled);
+    Ok(JsonBody(settled))
+}
+
+/// `POST /api/v1/admin/dead-letters/discard`
+pub(super) async fn discard(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Json(selection): Json<LetterSelection>,
+) -> Result<JsonBody<LettersSettled>, Refusal> {
+    let (chosen, tenant) = choose(&api, &caller, &selection).await?;
+    let mut settled = chosen.settled;
+    if !settled.dry_run && !chosen.ids.is_empty() {
+        settled.done = store(&api)?.session().await?.discard(&chosen.ids, tenant).await?;
+        settled.skipped = chosen.ids.len() - settled.done.min(chosen.ids.len());
+        settled.matched = settled.matched.max(count(settled.done));
+    }
+    log(&caller, "discard", &settled);
+    Ok(JsonBody(settled))
+}
+
+/// What a selection comes to.
+struct Chosen {
+    ids: Vec<i64>,
+    settled: LettersSettled,
+}
+
+/// Decides whether the caller may, and finds out which letters are meant.
+async fn choose(
+    api: &Api,
+    caller: &Caller,
+    selection: &LetterSelection,
+) -> Result<(Chosen, Option<TenantId>), Refusal> {
+    let named = selection.filter.as_ref().and_then(|filter| filter.tenant_id);
+    let tenant = tenant_of(authorize(caller, Permission::SettleLetters(named))?);
+    let limit = selection.limit.unwrap_or(CALL.0);
+    if !(1..=CALL.1).contains(&limit) {
+        return Err(Refusal::bad_request("invalid_field", format!("limit must be from 1 to {}", CALL.1)));
+    }
+    let (ids, matched) = match (&selection.ids, &selection.filter) {
+        (Some(ids), None) if ids.len() > CALL.1 as usize => {
+            let detail = format!("ids must be at most {}: settle more in several calls", CALL.1);
+            return Err(Refusal::bad_request("invalid_field", detail));
+        }
+        (Some(ids), None) => {
+            let mut ids = ids.clone();
+            ids.sort_unstable();
+            ids.dedup();
+            // Where it is done, it is counted as it is done.
+            let open =
+                if selection.dry_run { store(api)?.session().await?.open_among(&ids, tenant).await?.len() } else { 0 };
+            (ids, count(open))
+        }
+        (None, Some(filter)) => {
+            let filter = read(filter, tenant)?;
+            let session = store(api)?.session().await?;
+            let matched = session.count_open(&filter).await?;
+            let wanted = if selection.dry_run { 0 } else { i64::from(limit) };
+            (session.open_ids(&filter, wanted).await?, matched)
+        }
+        (None, None) => {
+            let detail = "say which letters: ids, or a filter; {\"filter\":{}} means all open ones";
+            return Err(Refusal::bad_request("selection_required", detail));
+        }
+        (Some(_), Some(_)) => {
+            return Err(Refusal::bad_request("invalid_field", "give ids or a filter, not both"));
+        }
+    };
+    Ok((Chosen { ids, settled: LettersSettled { dry_run: selection.dry_run, matched, ..Default::default() } }, tenant))
+}
+
+fn count(letters: usize) -> i64 {
+    i64::try_from(letters).unwrap_or(i64::MAX)
+}
+
+fn read(filter: &LetterFilter, tenant: Option<TenantId>) -> Result<Filter, Refusal> {
+    Ok(Filter {
+        tenant,
+        reason: filter.reason.clone(),
+        kind: filter.kind.clone(),
+        since: filter.since.as_deref().map(|text| time("since", text)).transpose()?,
+        until: filter.until.as_deref().map(|text| time("until", text)).transpose()?,
+    })
+}
+
+fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
+    humantime::parse_rfc3339_weak(text).map_err(|_| {
+        let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
+        Refusal::bad_request("invalid_parameter", detail)
+    })
+}
+
+const fn tenant_of(scope: Scope) -> Option<TenantId> {
+    match scope {
+        Scope::Everybody => None,
+        Scope::Tenant(tenant) => Some(tenant),
+    }
+}
+
+fn store(api: &Api) -> Result<&OperatorStore, Refusal> {
+    api.store.as_ref().ok_or_else(|| {
+        let detail = "dead letters are kept in a database, and none is configured: set [database] url";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "database_not_configured", detail)
+    })
+}
+
+fn log(caller: &Caller, what: &str, settled: &LettersSettled) {
+    if settled.done > 0 || !settled.failed.is_empty() {
+        tracing::info!(
+            by = %caller.name(), done = settled.done, skipped = settled.skipped, failed = settled.failed.len(),
+            "dead letters: {what}"
+        );
+    }
+}

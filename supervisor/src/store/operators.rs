@@ -1,0 +1,132 @@
+//! Connections for what operators ask: apart from the one that watches the tenants, and never on the control loop.
+//!
+//! Such questions are rare and come in bursts, so each has a connection of its own that ends with it: nothing idles at the server, a
+//! changed password is used at once, and a connection that broke is nobody's second surprise. Every wait has a limit.
+
+use std::time::Duration;
+
+use etl_shared::credentials::CredentialsError;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time,
+};
+use tokio_postgres::{Client, error::SqlState};
+
+use super::connect::{ConnectError, connect};
+use crate::settings::Database;
+
+/// Most connections at once; further requests wait for a seat.
+const SEATS: usize = 4;
+/// How long connecting may take, the wait for a seat included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer may take; the server gives up a little earlier, so that its word arrives.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// What the server is told. A lock is waited for only shortly: whoever holds one of a letter for longer is stuck.
+const LIMITS: &str =
+    "SET statement_timeout = '8s'; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = '30s'";
+
+/// The database as operators use it.
+#[derive(Debug)]
+pub struct OperatorStore {
+    settings: Database,
+    /// How the server shows the connections.
+    name: &'static str,
+    seats: Semaphore,
+}
+
+/// One connection with its seat.
+#[derive(Debug)]
+pub struct Session<'a> {
+    pub(super) client: Client,
+    _seat: SemaphorePermit<'a>,
+}
+
+/// What was asked could not be done; nothing was changed unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The password cannot be read.
+    #[error("the database's password cannot be read")]
+    Password(#[from] CredentialsError),
+    /// There is no connection to be had.
+    #[error("the database cannot be reached")]
+    Unreachable(#[from] ConnectError),
+    /// No seat, or no answer.
+    #[error("the database has not answered for {} seconds while {doing}", within.as_secs())]
+    Slow {
+        /// What was tried.
+        doing: &'static str,
+        /// For how long.
+        within: Duration,
+    },
+    /// The database has refused or broken off.
+    #[error("{doing} failed")]
+    Failed {
+        /// What was tried.
+        doing: &'static str,
+        /// Its words.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+}
+
+impl OperatorStore {
+    /// Connects when it is asked something.
+    pub const fn new(settings: Database, name: &'static str) -> Self {
+        Self { settings, name, seats: Semaphore::const_new(SEATS) }
+    }
+
+    /// A connection whose every statement has its limit.
+    pub async fn session(&self) -> Result<Session<'_>, StoreError> {
+        const DOING: &str = "connecting";
+        let url = self.settings.own_url()?;
+        let connecting = async {
+            let Ok(seat) = self.seats.acquire().await else {
+                return Err(StoreError::Slow { doing: DOING, within: CONNECT_WITHIN });
+            };
+            let (client, _, _) = connect(&url, self.name).await?;
+            client.batch_execute(LIMITS).await.map_err(|source| StoreError::Failed { doing: DOING, source })?;
+            Ok(Session { client, _seat: seat })
+        };
+        match time::timeout(CONNECT_WITHIN, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(StoreError::Slow { doing: DOING, within: CONNECT_WITHIN }),
+        }
+    }
+}
+
+/// Waits for an answer, but not for ever.
+pub(super) async fn answer<T>(
+    doing: &'static str,
+    question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    match time::timeout(ANSWER_WITHIN, question).await {
+        Ok(answer) => answer.map_err(|source| StoreError::Failed { doing, source }),
+        Err(_) => Err(StoreError::Slow { doing, within: ANSWER_WITHIN }),
+    }
+}
+
+impl StoreError {
+    /// The tables are not there, or not as this program needs them.
+    pub fn is_schema(&self) -> bool {
+        const SCHEMA: [SqlState; 4] = [
+            SqlState::UNDEFINED_TABLE,
+            SqlState::UNDEFINED_COLUMN,
+            SqlState::UNDEFINED_FUNCTION,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+        ];
+        self.code().is_some_and(|code| SCHEMA.contains(code))
+    }
+
+    /// Somebody else holds what was needed, or there was too much to look through.
+    pub fn is_limit(&self) -> bool {
+        const LIMITS: [SqlState; 2] = [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED];
+        matches!(self, Self::Slow { .. }) || self.code().is_some_and(|code| LIMITS.contains(code))
+    }
+
+    fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Failed { source, .. } => source.code(),
+            _ => None,
+        }
+    }
+}
