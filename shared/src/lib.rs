@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod environment;
 pub mod exit_code;
 pub mod flight;
+pub mod headers;
 mod inherited_fd;
 pub mod message;
 #[cfg(feature = "migrations")]

@@ -90,6 +90,13 @@ pub struct Broker {
     /// Kind of queue that is created where one is missing.
     #[serde(default)]
     pub queue_kind: QueueKind,
+    /// `http://user@host:port` of the management API; absent: no policy is set.
+    pub management_url: Option<SecretString>,
+    /// A file with the password to it.
+    pub management_password_file: Option<PathBuf>,
+    /// A message may come back to a tenant's queue so often; then the broker gives it up.
+    #[serde(default = "default_delivery_limit")]
+    pub delivery_limit: u32,
 }
 
 /// The broker's two durable kinds of queue.
@@ -291,6 +298,10 @@ fn default_queues() -> BTreeMap<QueueType, Queue> {
 
 fn default_tenants_query() -> String {
     "SELECT id FROM tenants WHERE active".to_owned()
+}
+
+const fn default_delivery_limit() -> u32 {
+    100
 }
 
 const fn default_refresh() -> Duration {

@@ -1,11 +1,13 @@
 //! The supervisor's side of PostgreSQL: the schema, which tenants there are, and what operators ask of the dead letters.
 
+mod backstop;
 mod connect;
 pub mod letters;
 mod operators;
 pub mod raw_rows;
 mod task;
 
+pub use backstop::{Kept, RawRow, ReturnedLetter, keep};
 pub use connect::{ConnectError, connect};
 pub use operators::{OperatorStore, Session, StoreError};
 pub use task::{StoreTask, TenantSource};

@@ -191,6 +191,18 @@ impl TestBroker {
         (reply.status == 200).then(|| reply.json())
     }
 
+    /// Sets a policy, as an operator would.
+    pub async fn set_policy(&self, name: &str, policy: &Value) {
+        let path = format!("/api/policies/{}/{name}", self.vhost);
+        self.management.call(|| Call::put(&path, policy.clone())).await;
+    }
+
+    /// A policy as it is.
+    pub async fn policy(&self, name: &str) -> Option<Value> {
+        let reply = self.management.send(Call::get(&format!("/api/policies/{}/{name}", self.vhost))).await.ok()?;
+        (reply.status == 200).then(|| reply.json())
+    }
+
     /// Names of all queues.
     pub async fn queues(&self) -> Vec<String> {
         let path = format!("/api/queues/{}?columns=name", self.vhost);

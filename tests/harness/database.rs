@@ -37,6 +37,12 @@ impl TestDatabase {
         &self.url
     }
 
+    /// `host:port` of the database.
+    pub fn address(&self) -> String {
+        let (_, rest) = self.url.split_once('@').expect("a database's URL names a user");
+        rest.split('/').next().unwrap_or_default().to_owned()
+    }
+
     /// A connection that the whole test may use.
     pub fn client(&self) -> &Client {
         &self.client

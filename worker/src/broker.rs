@@ -2,7 +2,6 @@
 
 mod connection;
 mod error;
-mod headers;
 mod ledger;
 mod session;
 

@@ -68,6 +68,12 @@ pub(super) fn is_not_found(error: &lapin::Error) -> bool {
         if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)))
 }
 
+/// 403: this account may not.
+pub(super) fn is_refused(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error)
+        if matches!(error.kind(), AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)))
+}
+
 fn refused_or_broken(queue: &str, error: lapin::Error) -> EnsureError {
     match error.kind() {
         // Also an error of the whole connection, when it was the answer to this question.

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     depth::depths,
     ensure::{EnsureError, ensure},
+    policy::Safeguard,
 };
 use crate::{
     runtime::News,
@@ -44,6 +45,8 @@ pub struct BrokerTask {
     ready: HashSet<String>,
     /// Could not be had, each with when it is tried again; remembered over connections.
     refused: HashMap<String, Instant>,
+    /// Policies, and the dead-letter queue.
+    safeguard: Safeguard,
     /// How deep they are is read next.
     depth_at: Instant,
     last_word: Option<(bool, String)>,
@@ -53,6 +56,7 @@ impl BrokerTask {
     /// Not connected yet.
     pub fn new(settings: Broker, wanted: watch::Receiver<WantedQueues>, news: mpsc::UnboundedSender<News>) -> Self {
         Self {
+            safeguard: Safeguard::new(settings.clone()),
             settings,
             wanted,
             news,
@@ -101,7 +105,12 @@ impl BrokerTask {
     async fn serve(&mut self, connection: &Connection) -> Option<String> {
         // Whatever was known may have changed while nobody was connected.
         self.ready.clear();
+        self.safeguard.forget();
         loop {
+            // Before the queues, so that a message given up in one of them finds where it is to go.
+            if self.safeguard.due().is_some_and(|due| due <= Instant::now()) {
+                self.safeguard.see_to_it(connection).await;
+            }
             let wanted = self.wanted.borrow_and_update().clone();
             self.ready.retain(|queue| wanted.contains(queue));
             self.refused.retain(|queue, _| wanted.contains(queue));
@@ -109,6 +118,7 @@ impl BrokerTask {
                 return Some(lost);
             }
             let refused_again = self.refused.values().min().copied();
+            let safeguard_due = self.safeguard.due();
             tokio::select! {
                 changed = self.wanted.changed() => {
                     if changed.is_err() {
@@ -120,6 +130,7 @@ impl BrokerTask {
                     }
                 }
                 () = time::sleep_until(refused_again.unwrap_or_else(Instant::now)), if refused_again.is_some() => {}
+                () = time::sleep_until(safeguard_due.unwrap_or_else(Instant::now)), if safeguard_due.is_some() => {}
                 () = time::sleep_until(self.depth_at) => {
                     self.depth_at = Instant::now() + DEPTH_EVERY;
                     if let Err(lost) = self.read_depths(connection, &wanted).await {

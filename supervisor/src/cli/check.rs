@@ -66,7 +66,11 @@ fn tenants(settings: &Settings) -> Finding {
 
 fn secret_files(settings: &Settings) -> Vec<(&'static str, &PathBuf)> {
     let broker = settings.broker.iter().flat_map(|broker| {
-        [("broker.password_file", &broker.password_file), ("broker.worker_password_file", &broker.worker_password_file)]
+        [
+            ("broker.password_file", &broker.password_file),
+            ("broker.worker_password_file", &broker.worker_password_file),
+            ("broker.management_password_file", &broker.management_password_file),
+        ]
     });
     let database = settings.database.iter().flat_map(|database| {
         [

@@ -10,6 +10,7 @@ use super::{
     finding::{self, Finding},
 };
 
+mod backstop;
 mod broker;
 mod database;
 mod machine;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     api,
-    broker::BrokerTask,
+    broker::{Backstop, BrokerTask},
     keeper,
     reconcile::{Reconciler, Republished},
     settings::Settings,
@@ -162,6 +162,9 @@ impl Outside {
             .map_err(|source| BrainError::System { doing: "start the thread for broker and database", source })?;
         let serve = move || {
             runtime.block_on(async {
+                if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
+                    tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
+                }
                 if let Some(broker) = self.settings.broker {
                     tokio::spawn(BrokerTask::new(broker, self.wanted_queues_seen, self.news.clone()).run());
                 }

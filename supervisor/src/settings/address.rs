@@ -20,6 +20,12 @@ impl Broker {
             None => self.own_url(),
         }
     }
+
+    /// The management API's address, password included.
+    pub fn management_url(&self) -> Result<Option<SecretString>, CredentialsError> {
+        let file = self.management_password_file.as_deref();
+        self.management_url.as_ref().map(|url| with_password(url, file)).transpose()
+    }
 }
 
 impl Database {
@@ -44,6 +50,9 @@ impl PartialEq for Broker {
             && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
             && self.worker_password_file == other.worker_password_file
             && self.queue_kind == other.queue_kind
+            && same_option(self.management_url.as_ref(), other.management_url.as_ref())
+            && self.management_password_file == other.management_password_file
+            && self.delivery_limit == other.delivery_limit
     }
 }
 

@@ -80,7 +80,8 @@ fn the_example_shows_the_true_defaults() {
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
     assert_eq!(settings.queues.into_values().collect::<Vec<_>>(), [Queue::default()]);
     let shortest = load("[broker]\nurl = \"amqp://h\"\n[database]\nurl = \"postgres://h/d\"");
-    assert_eq!(settings.broker.unwrap().queue_kind, shortest.broker.unwrap().queue_kind);
+    let (shown, default) = (settings.broker.unwrap(), shortest.broker.unwrap());
+    assert_eq!((shown.queue_kind, shown.delivery_limit), (default.queue_kind, default.delivery_limit));
     let (shown, default) = (settings.database.unwrap(), shortest.database.unwrap());
     assert_eq!(
         (shown.tenants_query, shown.refresh, shown.migrate),

@@ -21,6 +21,9 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("worker_url", Known::Value),
             ("worker_password_file", Known::Value),
             ("queue_kind", Known::Value),
+            ("management_url", Known::Value),
+            ("management_password_file", Known::Value),
+            ("delivery_limit", Known::Value),
         ]),
     ),
     (

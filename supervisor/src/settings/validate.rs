@@ -6,6 +6,7 @@ use etl_shared::{amqp, settings::SettingsError};
 use secrecy::ExposeSecret;
 
 use super::Settings;
+use crate::broker::Management;
 
 impl Settings {
     pub(super) fn validate(&self, path: &Path) -> Result<(), SettingsError> {
@@ -70,6 +71,15 @@ impl Settings {
                 if let Err(error) = amqp::parse_url(url) {
                     return wrong(format!("broker: {error}"));
                 }
+            }
+            if let Some(Err(error)) = broker.management_url.as_ref().map(|url| Management::new(url, "/")) {
+                return wrong(format!("broker.management_url: {error}"));
+            }
+            if broker.management_url.is_none() && broker.management_password_file.is_some() {
+                return wrong("broker.management_password_file is of no use without broker.management_url".to_owned());
+            }
+            if !(1..=1_000_000).contains(&broker.delivery_limit) {
+                return wrong("broker.delivery_limit must be from 1 to 1000000".to_owned());
             }
         }
         if let Some(database) = &self.database {
@@ -141,6 +151,10 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\nlog_max_size = \"big\"", "256MiB"),
             ("tenants = [1]\n[runtime]\ndirectory = \"run\"", "absolute"),
             ("tenants = [1]\n[broker]\nurl = \"http://x\"", "amqp://"),
+            ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_url = \"https://u:p@h\"", "http://USER"),
+            ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_url = \"http://h:15672\"", "http://USER"),
+            ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_password_file = \"/x\"", "management_url"),
+            ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\ndelivery_limit = 0", "from 1 to 1000000"),
             ("[database]\nurl = \"mysql://x\"", "postgres://"),
             ("tenants = [1]\n[restart]\nbackoff_max = \"1ms\"", "backoff_max"),
             ("tenants = [1]\n[restart]\nmax_restart = 1", "did you mean restart.max_restarts"),

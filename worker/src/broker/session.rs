@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use etl_shared::headers;
 use futures_util::{
     StreamExt,
     future::{self, FutureExt},
@@ -13,7 +14,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use super::{BrokerError, BrokerSettings, headers, ledger::Ledger};
+use super::{BrokerError, BrokerSettings, ledger::Ledger};
 use crate::job::Job;
 
 /// Longest wait for a polite goodbye.

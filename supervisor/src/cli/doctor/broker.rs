@@ -1,6 +1,6 @@
 //! The broker: reachable, and every tenant's queue there and safe.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use etl_shared::{QueueName, TenantId, amqp};
 use lapin::{
@@ -11,15 +11,16 @@ use lapin::{
 use miette::IntoDiagnostic;
 use tokio::time;
 
+use super::backstop;
 use crate::{
     cli::finding::{Finding, in_one_line},
     settings::{Broker, Settings},
 };
 
 /// How long connecting may take, and every question after it.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 /// So many queues of a kind are named; the rest is counted.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
@@ -50,11 +51,13 @@ pub(super) async fn look(settings: &Settings, tenants: &[TenantId]) -> Vec<Findi
         }
     };
     let queues = settings.queues.keys().flat_map(|kind| tenants.iter().map(|tenant| kind.queue_of(*tenant)));
+    let names: BTreeSet<String> = queues.clone().map(|queue| queue.to_string()).collect();
     match examine(&connection, queues).await {
         Ok(examined) => findings.extend(summary(&examined)),
         Err(detail) => findings.push(Finding::fail("queues", detail, "see the broker's log")),
     }
     let _ = connection.close(200, "done".into()).await;
+    findings.extend(backstop::look(broker, &names).await);
     findings
 }
 

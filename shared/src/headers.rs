@@ -7,11 +7,13 @@ use lapin::{
 use serde_json::{Map, Value};
 
 /// `{}` where there are none.
-pub(super) fn to_json(properties: &BasicProperties) -> String {
-    match properties.headers() {
-        Some(table) if !table.inner().is_empty() => object(table).to_string(),
-        _ => "{}".to_owned(),
-    }
+pub fn to_json(properties: &BasicProperties) -> String {
+    to_value(properties).to_string()
+}
+
+/// An object, empty where there are none.
+pub fn to_value(properties: &BasicProperties) -> Value {
+    properties.headers().as_ref().map_or_else(|| Value::Object(Map::new()), object)
 }
 
 fn object(table: &FieldTable) -> Value {
