@@ -38,14 +38,22 @@ INSERT INTO custom_fields_mappings AS t
     (tenant_id, integration_id, team_field_id, development_field_id, sprints_field_id, story_points_field_id)
 SELECT n.tenant_id, n.integration_id, team.id, development.id, sprints.id, story_points.id
 FROM unnest($1::bigint[], $2::bigint[]) AS n (tenant_id, integration_id)
-LEFT JOIN custom_fields team ON
-    (team.tenant_id, team.integration_id, team.external_id) = (n.tenant_id, n.integration_id, $3)
-LEFT JOIN custom_fields development ON
-    (development.tenant_id, development.integration_id, development.external_id) = (n.tenant_id, n.integration_id, $4)
-LEFT JOIN custom_fields sprints ON
-    (sprints.tenant_id, sprints.integration_id, sprints.external_id) = (n.tenant_id, n.integration_id, $5)
-LEFT JOIN custom_fields story_points ON
-    (story_points.tenant_id, story_points.integration_id, story_points.external_id) = (n.tenant_id, n.integration_id, $6)
+LEFT JOIN LATERAL (
+    SELECT * FROM custom_fields
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, $3) LIMIT 1
+) team ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM custom_fields
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, $4) LIMIT 1
+) development ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM custom_fields
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, $5) LIMIT 1
+) sprints ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM custom_fields
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, $6) LIMIT 1
+) story_points ON true
 ORDER BY 1, 2
 ON CONFLICT (tenant_id, integration_id) DO UPDATE
 SET team_field_id = coalesce(t.team_field_id, excluded.team_field_id),

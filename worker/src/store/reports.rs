@@ -23,8 +23,10 @@ FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::
     $15::float8[], $16::int[], $17::int[])
     AS n (tenant_id, integration_id, external_id, name, state, goal, start_date, end_date, complete_date, board_id,
         completed, not_completed, punted, total, percentage, scope_changes, carried_over)
-LEFT JOIN sprints s ON
-    (s.tenant_id, s.integration_id, s.external_id) = (n.tenant_id, n.integration_id, n.external_id)
+LEFT JOIN LATERAL (
+    SELECT * FROM sprints
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.external_id) LIMIT 1
+) s ON true
 WHERE coalesce(n.name, s.name) IS NOT NULL AND coalesce(n.state, s.state) IS NOT NULL
 ORDER BY n.tenant_id, n.integration_id, n.external_id
 ON CONFLICT (tenant_id, integration_id, external_id) DO UPDATE
@@ -56,7 +58,10 @@ SELECT n.tenant_id, n.integration_id, w.id, s.id, d.added_date, n.outcome, n.add
 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::bool[], $8::bool[],
     $9::float8[])
     AS n (tenant_id, integration_id, sprint, board_id, issue_key, outcome, added, committed, estimate)
-JOIN sprints s ON (s.tenant_id, s.integration_id, s.external_id) = (n.tenant_id, n.integration_id, n.sprint)
+JOIN LATERAL (
+    SELECT * FROM sprints
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.sprint) LIMIT 1
+) s ON true
     AND (n.board_id IS NULL OR s.board_id = n.board_id)
 JOIN LATERAL (
     SELECT id, created FROM work_items

@@ -49,7 +49,10 @@ const PROJECTS_STATUSES: Table = Table {
     WHERE tenant_id = n.tenant_id AND integration_id = n.integration_id AND key = n.project_key
     ORDER BY length(external_id) DESC, external_id COLLATE \"C\" DESC LIMIT 1)
 ) p ON true
-JOIN statuses s ON (s.tenant_id, s.integration_id, s.external_id) = (n.tenant_id, n.integration_id, n.status)",
+JOIN LATERAL (
+    SELECT * FROM statuses
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.status) LIMIT 1
+) s ON true",
     newer_by: None,
 };
 static RELATE: LazyLock<String> = LazyLock::new(|| PROJECTS_STATUSES.upsert());

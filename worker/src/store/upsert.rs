@@ -21,7 +21,9 @@ pub(super) struct Table {
     pub(super) key: &'static [&'static str],
     /// In the order of the statement's parameters, which begin with tenants and integrations.
     pub(super) columns: &'static [Column],
-    /// Joined to the new rows, which are called `n`.
+    /// Joined to the new rows, which are called `n`. What is looked up by a unique key stands in a `LATERAL (… LIMIT 1)`, which
+    /// is always one look into the index for each row: as a plain join it would be planned once, perhaps for tables that are
+    /// still empty, and be read from end to end for every batch when they are not.
     pub(super) joins: &'static str,
     /// The column that says how new a row is: older news never overwrites newer.
     pub(super) newer_by: Option<&'static str>,

@@ -41,9 +41,14 @@ const PROJECTS_WITS: Table = Table {
         Column::computed("project_id", "p.id"),
         Column::computed("wit_id", "w.id"),
     ],
-    joins:
-        "JOIN projects p ON (p.tenant_id, p.integration_id, p.external_id) = (n.tenant_id, n.integration_id, n.project)
-JOIN wits w ON (w.tenant_id, w.integration_id, w.external_id) = (n.tenant_id, n.integration_id, n.wit)",
+    joins: "JOIN LATERAL (
+    SELECT * FROM projects
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.project) LIMIT 1
+) p ON true
+JOIN LATERAL (
+    SELECT * FROM wits
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.wit) LIMIT 1
+) w ON true",
     newer_by: None,
 };
 static RELATE: LazyLock<String> = LazyLock::new(|| PROJECTS_WITS.upsert());

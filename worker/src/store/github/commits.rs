@@ -16,9 +16,14 @@ const TABLE: Table = Table {
     name: "prs_commits",
     key: &["pr_id", "external_id"],
     columns: COLUMNS,
-    joins: "JOIN prs p ON (p.tenant_id, p.integration_id, p.external_id) = (n.tenant_id, n.integration_id, n.pr)
-LEFT JOIN prs_commits o ON
-    (o.tenant_id, o.integration_id, o.pr_id, o.external_id) = (n.tenant_id, n.integration_id, p.id, n.external_id)",
+    joins: "JOIN LATERAL (
+    SELECT * FROM prs
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.pr) LIMIT 1
+) p ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM prs_commits
+    WHERE (tenant_id, integration_id, pr_id, external_id) = (n.tenant_id, n.integration_id, p.id, n.external_id) LIMIT 1
+) o ON true",
     newer_by: None,
 };
 static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());

@@ -25,8 +25,10 @@ macro_rules! repositories_named {
         FROM unnest($1::bigint[], $2::bigint[], ",
             $names,
             "::text[]) AS u (tenant_id, integration_id, name)) w
-    JOIN repositories b ON
-        (b.tenant_id, b.integration_id, lower(b.full_name)) = (w.tenant_id, w.integration_id, w.name)
+    CROSS JOIN LATERAL (
+        SELECT * FROM repositories
+        WHERE (tenant_id, integration_id, lower(full_name)) = (w.tenant_id, w.integration_id, w.name) OFFSET 0
+    ) b
     ORDER BY w.tenant_id, w.integration_id, w.name, b.external_id ~ '^[0-9]+$' DESC,
         length(ltrim(b.external_id, '0')) DESC, ltrim(b.external_id, '0') COLLATE \"C\" DESC, b.id)"
         )

@@ -17,7 +17,10 @@ FROM (
     SELECT p.tenant_id, p.integration_id, p.id, r.reviewers, r.first_review_at, r.review_cycles,
         c.commit_count, c.rework_commit_count, d.discussion_comment_count, d.review_comment_count
     FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS n (tenant_id, integration_id, external_id)
-    JOIN prs p ON (p.tenant_id, p.integration_id, p.external_id) = (n.tenant_id, n.integration_id, n.external_id)
+    JOIN LATERAL (
+        SELECT * FROM prs
+        WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.external_id) LIMIT 1
+    ) p ON true
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT author_login)::int AS reviewers,
             min(submitted_at) FILTER (WHERE state IS DISTINCT FROM 'PENDING') AS first_review_at,

@@ -46,7 +46,10 @@ const WHOLE: Table = Table {
         "LEFT JOIN ",
         repositories_named!("$4"),
         " AS r ON (r.tenant_id, r.integration_id, r.name) = (n.tenant_id, n.integration_id, lower(n.repo_full_name))
-LEFT JOIN prs o ON (o.tenant_id, o.integration_id, o.external_id) = (n.tenant_id, n.integration_id, n.external_id)"
+LEFT JOIN LATERAL (
+    SELECT * FROM prs
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.external_id) LIMIT 1
+) o ON true"
     ),
     newer_by: Some("pr_updated_at"),
 };

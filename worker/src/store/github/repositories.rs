@@ -19,8 +19,10 @@ const TABLE: Table = Table {
     name: "repositories",
     key: &["external_id"],
     columns: COLUMNS,
-    joins: "LEFT JOIN repositories o ON
-    (o.tenant_id, o.integration_id, o.external_id) = (n.tenant_id, n.integration_id, n.external_id)",
+    joins: "LEFT JOIN LATERAL (
+    SELECT * FROM repositories
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.external_id) LIMIT 1
+) o ON true",
     newer_by: Some("repo_updated_at"),
 };
 static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());

@@ -19,9 +19,14 @@ const TABLE: Table = Table {
     name: "prs_reviews",
     key: &["external_id"],
     columns: COLUMNS,
-    joins: "JOIN prs p ON (p.tenant_id, p.integration_id, p.external_id) = (n.tenant_id, n.integration_id, n.pr)
-LEFT JOIN prs_reviews o ON
-    (o.tenant_id, o.integration_id, o.external_id) = (n.tenant_id, n.integration_id, n.external_id)",
+    joins: "JOIN LATERAL (
+    SELECT * FROM prs
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.pr) LIMIT 1
+) p ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM prs_reviews
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.external_id) LIMIT 1
+) o ON true",
     newer_by: None,
 };
 static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());

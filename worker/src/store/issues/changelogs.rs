@@ -32,8 +32,14 @@ const TABLE: Table = Table {
     SELECT id FROM work_items
     WHERE tenant_id = n.tenant_id AND integration_id = n.integration_id AND external_id = n.issue LIMIT 1
 ) w ON true
-LEFT JOIN statuses f ON (f.tenant_id, f.integration_id, f.external_id) = (n.tenant_id, n.integration_id, n.from_status)
-LEFT JOIN statuses s ON (s.tenant_id, s.integration_id, s.external_id) = (n.tenant_id, n.integration_id, n.to_status)",
+LEFT JOIN LATERAL (
+    SELECT * FROM statuses
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.from_status) LIMIT 1
+) f ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM statuses
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.to_status) LIMIT 1
+) s ON true",
     newer_by: None,
 };
 static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());

@@ -28,15 +28,22 @@ JOIN LATERAL (
     SELECT id, created, updated, story_points FROM work_items
     WHERE tenant_id = n.tenant_id AND integration_id = n.integration_id AND external_id = n.issue LIMIT 1
 ) w ON true
-JOIN sprints s ON (s.tenant_id, s.integration_id, s.external_id) = (n.tenant_id, n.integration_id, n.sprint)
+JOIN LATERAL (
+    SELECT * FROM sprints
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.sprint) LIMIT 1
+) s ON true
 LEFT JOIN LATERAL (
     SELECT id, added_date, estimate_at_start, carried_over_from_sprint_id, carried_over_to_sprint_id FROM work_items_sprints
     WHERE tenant_id = n.tenant_id AND integration_id = n.integration_id AND work_item_id = w.id AND sprint_id = s.id LIMIT 1
 ) o ON true
-LEFT JOIN sprints before ON
-    (before.tenant_id, before.integration_id, before.external_id) = (n.tenant_id, n.integration_id, n.before)
-LEFT JOIN sprints after ON
-    (after.tenant_id, after.integration_id, after.external_id) = (n.tenant_id, n.integration_id, n.after)
+LEFT JOIN LATERAL (
+    SELECT * FROM sprints
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.before) LIMIT 1
+) before ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM sprints
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.after) LIMIT 1
+) after ON true
 LEFT JOIN LATERAL (
     SELECT CASE WHEN c.at <= s.start_date THEN c.became ELSE c.was END AS estimate
     FROM (

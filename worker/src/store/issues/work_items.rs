@@ -58,9 +58,18 @@ const TABLE: Table = Table {
         Column::new("custom_field_19", "text").if_given(32),
         Column::new("custom_field_20", "text").if_given(33),
     ],
-    joins: "LEFT JOIN projects p ON (p.tenant_id, p.integration_id, p.external_id) = (n.tenant_id, n.integration_id, n.project)
-LEFT JOIN wits k ON (k.tenant_id, k.integration_id, k.external_id) = (n.tenant_id, n.integration_id, n.wit)
-LEFT JOIN statuses s ON (s.tenant_id, s.integration_id, s.external_id) = (n.tenant_id, n.integration_id, n.status)",
+    joins: "LEFT JOIN LATERAL (
+    SELECT * FROM projects
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.project) LIMIT 1
+) p ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM wits
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.wit) LIMIT 1
+) k ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM statuses
+    WHERE (tenant_id, integration_id, external_id) = (n.tenant_id, n.integration_id, n.status) LIMIT 1
+) s ON true",
     newer_by: Some("updated"),
 };
 static UPSERT: LazyLock<String> = LazyLock::new(|| TABLE.upsert());
