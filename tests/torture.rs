@@ -14,7 +14,7 @@ mod jira;
 #[path = "torture/world.rs"]
 mod world;
 
-use chaos::Chaos;
+use chaos::{Chaos, Summary};
 use world::{Message, TENANTS, World};
 
 /// The seed of this run; another one with `TORTURE_SEED=n`.
@@ -42,6 +42,7 @@ async fn whatever_is_killed_the_tables_are_those_of_an_undisturbed_run() {
 
     let expected = undisturbed(&world).await;
     let (found, summary) = disturbed(&world, seed).await;
+    summary.assert_enough();
     println!("TORTURE_SEED={seed}: {} messages; {summary}", world.messages());
     compare(&found, &expected);
     for (table, rows) in &found.tables {
@@ -64,7 +65,7 @@ async fn undisturbed(world: &World) -> Outcome {
     outcome(&platform).await
 }
 
-async fn disturbed(world: &World, seed: u64) -> (Outcome, String) {
+async fn disturbed(world: &World, seed: u64) -> (Outcome, Summary) {
     let platform = Platform::with_tenants(&TENANTS).await;
     let setup = Setup::on(&platform)
         .set("restart", "max_restarts", "100000")
@@ -84,7 +85,7 @@ async fn disturbed(world: &World, seed: u64) -> (Outcome, String) {
     for tenant in TENANTS {
         platform.broker.settled(&queue_of(tenant)).await;
     }
-    (outcome(&platform).await, summary.to_string())
+    (outcome(&platform).await, summary)
 }
 
 /// Waits until no message is left that could change anything.

@@ -16,6 +16,9 @@ use super::world::{Message, TENANTS};
 /// One burst of messages, with a stroke somewhere in it.
 const BURSTS: u32 = 120;
 
+/// Every kind of stroke is dealt more often than this by far.
+const ENOUGH: usize = 5;
+
 /// What may be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stroke {
@@ -33,6 +36,16 @@ pub(super) struct Chaos {
 
 /// How often what was killed.
 pub(super) struct Summary(BTreeMap<Stroke, usize>);
+
+impl Summary {
+    /// A run in which little was killed proves little.
+    pub(super) fn assert_enough(&self) {
+        for stroke in [Stroke::Worker, Stroke::Brain, Stroke::BrokerConnections, Stroke::DatabaseConnections] {
+            let dealt = self.0.get(&stroke).copied().unwrap_or(0);
+            assert!(dealt >= ENOUGH, "{stroke:?} was dealt {dealt} times only: {self}");
+        }
+    }
+}
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,9 +119,10 @@ impl Chaos {
         let Ok(Ok(status)) = timeout(Duration::from_secs(2), self.supervisor.status()).await else { return 0 };
         let pids: Vec<i32> = TENANTS.iter().filter_map(|tenant| fleet::pid(&status, *tenant)).collect();
         let Some(pid) = pids.choose(&mut self.dice) else { return 0 };
-        if processes::alive(*pid) {
-            processes::signal(*pid, Signal::SIGKILL);
+        if !processes::alive(*pid) {
+            return 0;
         }
+        processes::signal(*pid, Signal::SIGKILL);
         1
     }
 }

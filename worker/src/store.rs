@@ -1,8 +1,8 @@
 //! Everything that is said to PostgreSQL.
 //!
 //! One transaction serves a batch: lock the raw rows, fetch their documents, write the rows of all documents with one statement
-//! a table, mark the raw rows, commit. Statements are sent without waiting for each other's answers, so a batch costs four
-//! round trips however many messages it holds. Every statement names the tenant, also where row-level security would.
+//! a table, mark the raw rows, commit. Statements are sent without waiting for each other's answers, so a batch of small
+//! documents costs two or three round trips however many messages it holds. Every statement names the tenant, also where row-level security would.
 
 mod columns;
 mod connection;

@@ -34,8 +34,18 @@ impl Pace {
     /// How many messages should be delivered ahead: another batch waits here while one is written. There are two levels only,
     /// because the change has its price: what is delivered and not served goes back to the queue and comes again.
     pub fn prefetch(&self) -> u16 {
-        let batch = if self.batch > FIRST { self.most_batch } else { self.batch };
+        // A broker with replicas takes milliseconds to deliver in the place of what was acknowledged, so that even a worker
+        // that serves messages one by one needs some in advance.
+        let batch = if self.batch > FIRST { self.most_batch } else { FIRST };
         batch.saturating_mul(2).min(self.most_prefetch)
+    }
+
+    /// Takes note that only so many messages of a batch could be served together: the next one begins with what was left, and
+    /// should not lock and transform much that has to wait again.
+    pub fn cut(&mut self, served: usize) {
+        let served = u16::try_from(served).unwrap_or(u16::MAX);
+        self.batch = self.batch.min(served.max(1).saturating_mul(2)).max(1);
+        self.small = 0;
     }
 
     /// Takes note of a batch of so many messages that took so long.
@@ -103,11 +113,29 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_that_was_cut_short_is_followed_by_one_that_is_not_much_larger() {
+        let mut pace = Pace::new(500, 1000);
+        for _ in 0..4 {
+            pace.served(pace.batch().into(), QUICK);
+        }
+        pace.cut(15);
+        assert_eq!(pace.batch(), 30);
+        pace.cut(0);
+        assert_eq!(pace.batch(), 2);
+        for _ in 0..9 {
+            pace.served(pace.batch().into(), QUICK);
+        }
+        assert_eq!(pace.batch(), 500, "it recovers");
+    }
+
+    #[test]
     fn a_small_limit_is_kept() {
-        let mut pace = Pace::new(1, 1);
-        for _ in 0..40 {
-            pace.served(1, QUICK);
-            assert_eq!((pace.batch(), pace.prefetch()), (1, 1));
+        for (most_prefetch, prefetch) in [(1, 1), (1000, 100)] {
+            let mut pace = Pace::new(1, most_prefetch);
+            for _ in 0..40 {
+                pace.served(1, QUICK);
+                assert_eq!((pace.batch(), pace.prefetch()), (1, prefetch));
+            }
         }
     }
 }

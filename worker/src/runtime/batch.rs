@@ -1,6 +1,6 @@
 //! One transaction: lock, fetch, transform, write, commit. Nothing of a batch is kept unless all of it is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use etl_shared::flight::Mark;
 
@@ -19,11 +19,13 @@ use crate::{
 /// flight record has named them.
 const BIG: u64 = 32 * 1024;
 /// Documents come along when their rows are locked where each takes at most its share of this.
-const ALONG: u64 = 2 * 1024 * 1024;
+const ALONG: u64 = 1024 * 1024;
 /// Small documents are fetched together up to this sum.
 const TOGETHER: u64 = 1024 * 1024;
-/// A batch ends with the document that brings it over this sum; the other messages wait for the next one.
-const MOST: u64 = 32 * 1024 * 1024;
+/// A batch ends before the document that would bring it over this sum of what they take where they are stored, and after the
+/// one that brings it over that sum of their texts; the other messages wait for the next one.
+const MOST: u64 = 16 * 1024 * 1024;
+const MOST_TEXT: usize = 32 * 1024 * 1024;
 
 /// One message of the batch.
 #[derive(Debug, Clone, Copy)]
@@ -61,9 +63,11 @@ pub(super) async fn transact(
     }
 
     let mut results: Vec<Option<registry::Transformed>> = items.iter().map(|_| None).collect();
+    let read = Cell::new(0);
     let mut transform = |n: usize, document: &str| {
         flight.borrow_mut().transforming(items[n].mark);
         seam::look(document);
+        read.set(read.get() + document.len());
         let context = Context { scope: works[n].scope, mapping: mappings.get(&works[n].scope) };
         match (works[n].data_type.transform)(document, &context) {
             Ok(transformed) => results[n] = Some(transformed),
@@ -73,27 +77,39 @@ pub(super) async fn transact(
             }
         }
     };
-    let mut to_fetch = Vec::new();
+    let (mut to_fetch, mut tried) = (Vec::new(), Vec::new());
     for (n, size) in within(&sizes) {
         match documents.get(&works[n].raw_data_id) {
-            Some(document) => transform(n, document),
+            Some(document) => {
+                tried.push(n);
+                transform(n, document);
+            }
             None => to_fetch.push((n, size)),
         }
     }
     drop(documents);
     for group in groups(&to_fetch) {
-        match group.as_slice() {
+        if read.get() > MOST_TEXT {
+            break;
+        }
+        let in_hand = |committing: &dyn Fn(&mut dyn Iterator<Item = Mark>)| match group.as_slice() {
             [one] => flight.borrow_mut().transforming(items[*one].mark),
             several => committing(&mut several.iter().map(|n| items[*n].mark)),
-        }
+        };
+        in_hand(&committing);
         let wanted: Vec<Assignment> = group.iter().map(|n| works[*n]).collect();
-        let fetched = transaction.documents(&wanted, |at, document| transform(group[at], document));
+        let fetched = transaction.documents(&wanted, |at, document| {
+            transform(group[at], document);
+            // While the next one is on its way, this one is not to blame for what happens.
+            in_hand(&committing);
+        });
         if let Err(error) = fetched.await {
             transaction.roll_back().await;
             return Err(error);
         }
+        tried.extend(group);
     }
-    for (n, _) in within(&sizes) {
+    for n in tried {
         if results[n].is_none() && fates[n].is_none() {
             let detail = "the document of the locked raw row could not be read".to_owned();
             fates[n] = Some(Fate::Retry(Wait::Unexpected, detail));

@@ -59,7 +59,12 @@ impl Worker {
             let Some((results, ending)) = self.work(jobs).await else {
                 return Ok(End::Left);
             };
-            self.pace.served(messages, began.elapsed());
+            let left = results.iter().filter(|(_, next)| *next == Next::Again).count();
+            if left == 0 {
+                self.pace.served(messages, began.elapsed());
+            } else if ending == Ending::Fine {
+                self.pace.cut(messages - left);
+            }
             // Whatever follows, such as a broker that is slow to take an acknowledgement, is not the messages' doing any more.
             self.flight.borrow_mut().rest(Phase::Idle, session.open_deliveries());
             // In reverse, because what is put in front comes out first.
@@ -89,8 +94,13 @@ impl Worker {
         }
     }
 
-    /// More is delivered ahead at once, less only when nothing is open: until then it would make no difference.
+    /// More is delivered ahead at once, less only when nothing is open: until then it would make no difference. Not while a
+    /// message waits for another try, because it would forget how many it has had; and not in a run by hand, which counts what
+    /// has been delivered.
     async fn keep_pace(&mut self, session: &mut Session) -> Result<(), BrokerError> {
+        if self.is_manual() || self.held.next_due().is_some() {
+            return Ok(());
+        }
         let (now, wanted) = (session.prefetch(), self.pace.prefetch());
         if wanted > now || (wanted < now && session.open_deliveries() == 0) {
             tracing::debug!(prefetch = wanted, batch = self.pace.batch(), "pace changed");

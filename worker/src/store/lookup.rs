@@ -82,9 +82,15 @@ impl Question {
     /// How many of the writes come before it: those of the table that it is about, and none that looks at that table. What
     /// another worker stores after the answer is then at most a warning too many. Asked after all writes, it would be found
     /// by the answer and not by the writes before it, and its absence from them would go unnoticed.
+    ///
+    /// Sprints are looked for by the very writes of their own table as well, so for them the question comes before these:
+    /// "missing" then means another try.
     pub(super) fn place(&self, writes: &[Write]) -> usize {
         let table = table(self.target);
         let first = writes.iter().position(|write| write.table == table).unwrap_or(0);
+        if self.target == Target::Sprint {
+            return first;
+        }
         first + writes[first..].iter().take_while(|write| write.table == table).count()
     }
 }
@@ -115,6 +121,7 @@ mod tests {
         let writes = ["projects", "sprints", "sprints", "work_items", "changelogs", "work_items"].map(write);
         let place = |target| Question { target, sql: "", parameters: Vec::new() }.place(&writes);
         assert_eq!([Target::Project, Target::Status, Target::SprintOnBoard].map(place), [1, 0, 3]);
+        assert_eq!(place(Target::Sprint), 1, "a report looks for its sprint where it writes it");
         assert_eq!(place(Target::WorkItemByKey), 4, "metrics of the same table come later");
     }
 }

@@ -249,7 +249,9 @@ fn reference(parameter: &Parameter) -> &(dyn tokio_postgres::types::ToSql + Sync
     parameter.as_ref()
 }
 
-/// Sends all of them at once; the answers come in order, so the first error is the cause of all that follow.
+/// Sends all of them at once; the answers come in order, so the first error is the cause of all that follow. Each statement goes
+/// out when its future is first polled, and `join_all` polls in order as long as nobody wakes it meanwhile, which holds on the
+/// worker's single thread: what is joined behind these, such as the end of the transaction, is sent behind them.
 async fn execute(
     client: &tokio_postgres::Client,
     writes: &[write::Write],
@@ -262,7 +264,8 @@ async fn execute(
     let answers = answers.await.into_iter().zip(writes);
     answers
         .map(|(answer, write)| {
-            answer.map(|count| (write.table, count)).map_err(|error| match write.sql {
+            let changed = |count| (write.table, if write.is_lock() { 0 } else { count });
+            answer.map(changed).map_err(|error| match write.sql {
                 raw_rows::COMPLETE => StoreError::marking(error),
                 _ => StoreError::new(WRITING, error),
             })
@@ -299,7 +302,8 @@ async fn execute_and_ask(
         steps.extend(writes.get(at).zip(for_writes.get(at)).map(|(write, statement)| {
             let execute = async move {
                 let count = client.execute_raw(statement, write.parameters.iter().map(reference)).await;
-                count.map(|count| Answer::Changed(write.table, count)).map_err(|error| StoreError::new(WRITING, error))
+                let changed = |count| Answer::Changed(write.table, if write.is_lock() { 0 } else { count });
+                count.map(changed).map_err(|error| StoreError::new(WRITING, error))
             };
             execute.boxed_local()
         }));

@@ -13,6 +13,13 @@ pub(super) struct Write {
     pub(super) parameters: Vec<Parameter>,
 }
 
+impl Write {
+    /// Whether it only locks rows, so that what it counts is no change.
+    pub(super) fn is_lock(&self) -> bool {
+        self.sql.trim_start().starts_with("SELECT")
+    }
+}
+
 /// Everything that has to be said to store these rows.
 pub(super) fn statements(rows: &RowSet, special: &SpecialFields) -> Vec<Write> {
     let mut writes = Vec::new();

@@ -1,6 +1,6 @@
 //! Points in time as Jira and GitHub write them.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 
 use super::Scalar;
 use crate::job::{rows::Given, warnings::Warnings};
@@ -16,7 +16,9 @@ pub fn moment(text: &str) -> Option<Moment> {
         .map(|date| date.to_utc())
         .or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| day.and_time(NaiveTime::MIN).and_utc()));
     // PostgreSQL rounds what is finer than a microsecond; cut here, the value compares the same on both sides.
-    read.ok().and_then(|date| DateTime::from_timestamp_micros(date.timestamp_micros()))
+    // And it has other words for years that need more than four digits.
+    let read = read.ok().filter(|date| (1..=9999).contains(&date.year()));
+    read.and_then(|date| DateTime::from_timestamp_micros(date.timestamp_micros()))
 }
 
 impl Scalar<'_> {
@@ -65,8 +67,17 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_no_date() {
-        for text in ["", "garbage", "2024-13-01", "15/Jan/24 10:30", "2024-01-15T10:30:00", "2024-02-30", "1705314600"]
-        {
+        for text in [
+            "",
+            "garbage",
+            "2024-13-01",
+            "15/Jan/24 10:30",
+            "2024-01-15T10:30:00",
+            "2024-02-30",
+            "1705314600",
+            "+12024-01-01",
+            "-4800-01-01",
+        ] {
             assert_eq!(moment(text), None, "{text}");
         }
     }

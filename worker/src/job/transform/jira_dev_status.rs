@@ -65,6 +65,10 @@ fn transform(document: &str, context: &Context<'_>) -> Result<Transformed, Paylo
         return Err(refused(NAME, "has neither \"dev_status\" nor \"dev_details\""));
     }
     let mut result = Transformed::default();
+    let says_nothing = root.dev_status.is_null() || root.dev_status.is_empty_object();
+    if says_nothing && !root.issue_id.is_present() && !root.issue_key.is_present() {
+        return Ok(result);
+    }
     let issues = match root.dev_status.read_as() {
         Some(List::Items(issues)) => issues.into_iter().map(Element::read).collect(),
         _ => vec![Some(root)],
