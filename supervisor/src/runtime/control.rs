@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use deaths::Deaths;
+use forgiveness::Forgiveness;
 use progress::Progress;
 
 use super::{
@@ -40,6 +41,7 @@ use crate::{
 };
 
 mod deaths;
+mod forgiveness;
 mod orders;
 mod progress;
 mod reload;
@@ -103,6 +105,7 @@ pub(super) struct Control {
     sample_credit: f64,
     keeper_shown: String,
     deaths: Deaths,
+    forgiveness: Forgiveness,
     progress: Progress,
 }
 
@@ -137,6 +140,7 @@ impl Control {
             sample_credit: 0.0,
             keeper_shown: String::new(),
             deaths: Deaths::default(),
+            forgiveness: Forgiveness::default(),
             progress: Progress::default(),
             parts,
         }
@@ -219,6 +223,7 @@ impl Control {
         match effect {
             Effect::Spawn { worker, incarnation } => {
                 let suspicions = self.suspicions_for(&worker);
+                self.forgiveness.tells(&worker, incarnation, &suspicions);
                 let credentials = match &self.parts.handover {
                     None => Ok(None),
                     Some(handover) => keeper::credentials_memfd(&handover.to_handover(suspicions)).map(Some),
@@ -252,6 +257,7 @@ impl Control {
             }
             Effect::Removed { worker } => {
                 tracing::info!(worker = %worker, "removed");
+                self.forgiveness.removed(&worker);
                 self.parts.board.remove(&worker);
             }
         }
@@ -268,6 +274,7 @@ impl Control {
                 tracing::error!(why, "keeper lost");
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
+                self.forgiveness.processes_are_known(false);
                 self.happened(Event::KeeperLost);
             }
             FromKeeper::Absent(why) => {

@@ -24,11 +24,7 @@ use crate::{
     keeper::protocol::{ExitStatus, Request},
     lifecycle::{Event, Exit, Slot, State, StopCause, verdict},
     poison::{OomKills, PassedDeath, Rules, Struck, blame, oom_kills},
-    runtime::{
-        handle::ControlError,
-        news::{AfterStrikes, Answer},
-        recorder::Note,
-    },
+    runtime::{news::AfterStrikes, recorder::Note},
 };
 
 /// Most messages that one line of the log names.
@@ -46,14 +42,6 @@ pub(super) struct Deaths {
     unrecorded: usize,
     /// The keeper has said everything, but some exits before that still wait.
     listed: bool,
-    forgiving: Vec<Forgiving>,
-}
-
-/// Somebody waits until no process is left that was told of what is forgiven now.
-#[derive(Debug)]
-struct Forgiving {
-    answer: Answer<bool>,
-    told: Vec<(WorkerName, u64)>,
 }
 
 impl Deaths {
@@ -122,6 +110,7 @@ impl Control {
             return;
         }
         self.deaths.listed = false;
+        self.forgiveness.processes_are_known(true);
         self.happened(Event::KeeperUp);
         self.reconcile();
     }
@@ -135,45 +124,14 @@ impl Control {
                     self.listed();
                 }
             }
-            AfterStrikes::Forgiven { queue, answer } => match error {
-                Some(error) => drop(answer.send(Err(ControlError::NotRecorded(error)))),
-                None => self.replace_those_told(&queue, answer),
-            },
+            AfterStrikes::Forgiven { queue, fingerprint, forgiven, answer } => {
+                self.forgiven(queue, fingerprint, forgiven, answer, error);
+            }
+            AfterStrikes::Nothing => {}
         }
     }
 
-    /// A person wants a message tried again.
-    pub(super) fn forgive(&mut self, queue: QueueName, fingerprint: u64, answer: Answer<bool>) {
-        if self.parts.strikes.forgive(&queue.to_string(), fingerprint) {
-            self.keep_strikes(&queue.clone(), AfterStrikes::Forgiven { queue, answer });
-        } else {
-            let _ = answer.send(Ok(false));
-        }
-    }
-
-    /// A process keeps to what it was told when it started.
-    fn replace_those_told(&mut self, queue: &QueueName, answer: Answer<bool>) {
-        let of_the_queue = self.fleet.slots().filter(|(worker, _)| worker.queue() == *queue);
-        let told: Vec<(WorkerName, u64)> =
-            of_the_queue.filter_map(|(worker, slot)| Some((worker.clone(), slot.state().process()?.0))).collect();
-        for (worker, _) in &told {
-            self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Recycle });
-        }
-        self.deaths.forgiving.push(Forgiving { answer, told });
-        self.answer_the_forgiving();
-    }
-
-    pub(super) fn answer_the_forgiving(&mut self) {
-        let fleet = &self.fleet;
-        let lives = |(worker, incarnation): &(WorkerName, u64)| {
-            fleet.slot(worker).and_then(|slot| slot.state().process()).is_some_and(|(now, ..)| now == *incarnation)
-        };
-        for done in self.deaths.forgiving.extract_if(.., |forgiving| !forgiving.told.iter().any(lives)) {
-            let _ = done.answer.send(Ok(true));
-        }
-    }
-
-    fn keep_strikes(&mut self, queue: &QueueName, then: AfterStrikes) {
+    pub(super) fn keep_strikes(&mut self, queue: &QueueName, then: AfterStrikes) {
         let queue = queue.to_string();
         let page = self.parts.strikes.page(&queue);
         // Whoever writes it down ends after this loop.
