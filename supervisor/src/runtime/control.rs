@@ -193,6 +193,8 @@ impl Control {
         self.look_for_progress();
         self.answer_the_forgiving();
         let instant = Instant::now();
+        self.conclude_overdue(instant);
+        self.expire_strikes(instant);
         if instant >= self.housekeeping_at {
             self.housekeeping_at = instant + HOUSEKEEPING;
             self.sample_some();

@@ -9,7 +9,7 @@ use super::{
     handle::{ControlError, Selection},
     view::QueueSample,
 };
-use crate::{lifecycle::Exit, poison::Suspect};
+use crate::poison::Suspect;
 
 /// One piece of news.
 #[derive(Debug)]
@@ -56,8 +56,6 @@ pub enum AfterStrikes {
         worker: WorkerName,
         /// Which.
         incarnation: u64,
-        /// How it ended.
-        exit: Exit,
     },
     /// A message is forgiven.
     Forgiven {

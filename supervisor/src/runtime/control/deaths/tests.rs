@@ -314,3 +314,39 @@ async fn a_forgiveness_that_cannot_be_written_has_not_happened_and_can_be_asked_
     scene.control.answer_the_forgiving();
     assert_eq!(second.try_recv().unwrap(), Ok(true));
 }
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_keeps_no_worker_down() {
+    let mut scene = Scene::new(Ledger::default());
+    scene.in_hand(5, &[3]);
+    scene.control.deaths.listed = true;
+    scene.dies(5, libc::SIGABRT);
+    // Told twice, such as after the keeper was lost: there is still something to wait for.
+    scene.dies(5, libc::SIGABRT);
+    scene.control.conclude_overdue(Instant::now());
+    assert!(scene.lives());
+    scene.control.conclude_overdue(Instant::now() + KEEP_STRIKES_WITHIN);
+    assert!(!scene.lives());
+    assert!(!scene.control.deaths.listed, "nobody waits for the exit any longer");
+    let next = scene.expected();
+    assert_eq!(scene.control.suspicions_for(&worker()).suspects.len(), 1);
+    // The disk answers after all.
+    let then = scene.written();
+    assert!(scene.notes.try_recv().is_err(), "one exit is one strike");
+    scene.control.strikes_kept(then, None);
+    assert_eq!(scene.expected(), next);
+}
+
+#[tokio::test]
+async fn strikes_that_are_too_old_are_forgotten_at_the_start_and_every_hour() {
+    let mut scene = Scene::told().0;
+    let start = Instant::now();
+    scene.control.keep_time();
+    assert!(matches!(scene.notes.try_recv(), Ok(Note::Expire { .. })), "at the start");
+    scene.control.parts.settings.poison.window = Duration::ZERO;
+    scene.control.expire_strikes(start + Duration::from_mins(30));
+    assert_ne!(scene.control.parts.strikes, Ledger::default());
+    scene.control.expire_strikes(start + Duration::from_hours(2));
+    assert_eq!(scene.control.parts.strikes, Ledger::default());
+    assert!(matches!(scene.notes.try_recv(), Ok(Note::Expire { .. })));
+}
