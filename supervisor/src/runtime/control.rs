@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::{TenantId, WorkerName, api::TenantList, credentials::Credentials};
+use etl_shared::{
+    TenantId, WorkerName,
+    api::TenantList,
+    credentials::{Credentials, handover_without_credentials},
+};
 use nix::libc;
 use tokio::{
     sync::{mpsc, watch},
@@ -226,11 +230,12 @@ impl Control {
             Effect::Spawn { worker, incarnation } => {
                 let suspicions = self.suspicions_for(&worker);
                 self.forgiveness.tells(&worker, incarnation, &suspicions);
-                let credentials = match &self.parts.handover {
-                    None => Ok(None),
-                    Some(handover) => keeper::credentials_memfd(&handover.to_handover(suspicions)).map(Some),
+                let document = match &self.parts.handover {
+                    None if suspicions.is_empty() => None,
+                    None => Some(handover_without_credentials(suspicions)),
+                    Some(handover) => Some(handover.to_handover(suspicions)),
                 };
-                match credentials {
+                match document.as_ref().map(keeper::credentials_memfd).transpose() {
                     Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
                     Err(error) => {
                         let detail = format!("hand over its credentials: {error}");
