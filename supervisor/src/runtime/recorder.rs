@@ -280,20 +280,19 @@ mod tests {
         let mut strikes = Ledger::default();
         strikes.died(&strikes_file::tests::death(), rules, long_ago);
         strikes_file::write(directory.path(), &strikes).unwrap();
-        let (notes, mut noted) = mpsc::unbounded_channel();
-        let (news, _heard) = mpsc::unbounded_channel();
+        let (_notes, mut heard) = mpsc::unbounded_channel();
+        let (news, _told) = mpsc::unbounded_channel();
         // The directory is missing at first.
         let missing = directory.path().join("missing");
         let view = super::super::board::Board::new().published();
         let mut recorder = Recorder::new(StateFile::default(), strikes.clone(), missing, view, news);
-        let expire = |recorder: &mut Recorder, noted: &mut _| {
-            recorder.note(Note::Expire { rules, at: SystemTime::now() }, noted);
+        let expire = |recorder: &mut Recorder, more: &mut _| {
+            recorder.note(Note::Expire { rules, at: SystemTime::now() }, more);
         };
-        expire(&mut recorder, &mut noted);
+        expire(&mut recorder, &mut heard);
         assert_eq!(strikes_file::read(directory.path()), strikes);
         directory.path().clone_into(&mut recorder.directory);
-        expire(&mut recorder, &mut noted);
+        expire(&mut recorder, &mut heard);
         assert_eq!(strikes_file::read(directory.path()), Ledger::default());
-        drop(notes);
     }
 }
