@@ -23,8 +23,10 @@ pub struct Credentials {
 /// The form in the memory file. Not public, so that nobody serialises secrets by accident.
 #[derive(Serialize, Deserialize)]
 struct Wire {
-    amqp_url: String,
-    database_url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amqp_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
     #[serde(default, skip_serializing_if = "Suspicions::is_empty")]
     suspicions: Suspicions,
 }
@@ -64,8 +66,8 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// From the descriptor left by the supervisor, else file by file from `$CREDENTIALS_DIRECTORY`, else from `$AMQP_URL` and
-    /// `$DATABASE_URL`. With them comes what the supervisor suspects messages of; whoever starts a worker by hand suspects none.
+    /// From the descriptor left by the supervisor; what is not there, file by file from `$CREDENTIALS_DIRECTORY`, else from
+    /// `$AMQP_URL` and `$DATABASE_URL`. With them comes what the supervisor suspects messages of; whoever starts a worker by hand suspects none.
     pub fn load() -> Result<(Self, Suspicions), CredentialsError> {
         if env::var_os(CREDENTIALS_FD).is_some() {
             let fd = inherited_fd::take(CREDENTIALS_FD).ok_or(CredentialsError::BadHandover)?;
@@ -75,11 +77,7 @@ impl Credentials {
             file.read_to_string(&mut text).map_err(|_| CredentialsError::BadHandover)?;
             return Self::from_handover(&text);
         }
-        let directory = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let credentials = Self {
-            amqp_url: find("amqp_url", "AMQP_URL", directory.as_deref())?,
-            database_url: find("database_url", "DATABASE_URL", directory.as_deref())?,
-        };
+        let credentials = Self { amqp_url: find_amqp_url()?, database_url: Self::load_database_url()? };
         Ok((credentials, Suspicions::default()))
     }
 
@@ -93,17 +91,36 @@ impl Credentials {
     pub fn to_handover(&self, suspicions: Suspicions) -> SecretString {
         let wire = Wire {
             suspicions,
-            amqp_url: self.amqp_url.expose_secret().to_owned(),
-            database_url: self.database_url.expose_secret().to_owned(),
+            amqp_url: Some(self.amqp_url.expose_secret().to_owned()),
+            database_url: Some(self.database_url.expose_secret().to_owned()),
         };
-        serde_json::to_string(&wire).unwrap_or_default().into()
+        wire.to_document()
     }
 
     fn from_handover(text: &str) -> Result<(Self, Suspicions), CredentialsError> {
         let wire: Wire = serde_json::from_str(text).map_err(|_| CredentialsError::BadHandover)?;
-        let credentials = Self { amqp_url: wire.amqp_url.into(), database_url: wire.database_url.into() };
+        let credentials = Self {
+            amqp_url: wire.amqp_url.map_or_else(find_amqp_url, |url| Ok(url.into()))?,
+            database_url: wire.database_url.map_or_else(Self::load_database_url, |url| Ok(url.into()))?,
+        };
         Ok((credentials, wire.suspicions))
     }
+}
+
+impl Wire {
+    fn to_document(&self) -> SecretString {
+        serde_json::to_string(self).unwrap_or_default().into()
+    }
+}
+
+/// What the supervisor writes into the memory file where it has no credentials to hand over.
+pub fn handover_without_credentials(suspicions: Suspicions) -> SecretString {
+    Wire { amqp_url: None, database_url: None, suspicions }.to_document()
+}
+
+fn find_amqp_url() -> Result<SecretString, CredentialsError> {
+    let directory = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    find("amqp_url", "AMQP_URL", directory.as_deref())
 }
 
 /// A secret from a file, without the line end that editors leave behind.
@@ -151,6 +168,19 @@ mod tests {
         let document = given.to_handover(Suspicions::default());
         assert_eq!(document.expose_secret(), r#"{"amqp_url":"a","database_url":"b"}"#);
         assert!(Credentials::from_handover(document.expose_secret()).unwrap().1.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_handed_over_is_looked_for_elsewhere() {
+        let suspicions = Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: 7 }], condemned: vec![] };
+        let document = handover_without_credentials(suspicions);
+        assert!(!document.expose_secret().contains("url"));
+        // Read well, and then there is no environment variable: no broken handover.
+        match Credentials::from_handover(document.expose_secret()) {
+            Err(CredentialsError::Missing { .. }) => {}
+            Ok((_, suspected)) => assert_eq!(suspected.suspects.len(), 1, "whoever runs this test has set them"),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl State {
     }
 
     /// The incarnation that lives or is about to.
-    pub(super) const fn incarnation(&self) -> Option<u64> {
+    pub const fn incarnation(&self) -> Option<u64> {
         match self {
             Self::Spawning { incarnation, .. } => Some(*incarnation),
             _ => match self.process() {

@@ -103,15 +103,27 @@ impl Ledger {
         suspicions
     }
 
-    /// Forgets what is held against the messages with this fingerprint, because a person wants them tried again; `false` where
-    /// nothing was.
-    pub fn forgive(&mut self, queue: &str, fingerprint: u64) -> bool {
-        let Some(suspects) = self.queues.get_mut(queue) else { return false };
-        let before = suspects.len();
-        suspects.retain(|suspect| suspect.mark.fingerprint != fingerprint);
-        let forgiven = suspects.len() < before;
+    /// Forgets what is held against the messages with this fingerprint, because a person wants them tried again; returns what
+    /// it was.
+    pub fn forgive(&mut self, queue: &str, fingerprint: u64) -> Vec<Suspect> {
+        let Some(suspects) = self.queues.get_mut(queue) else { return Vec::new() };
+        let forgiven = suspects.extract_if(.., |suspect| suspect.mark.fingerprint == fingerprint).collect();
         self.queues.retain(|_, suspects| !suspects.is_empty());
         forgiven
+    }
+
+    /// Takes a forgiveness back.
+    pub fn restore(&mut self, queue: &str, forgiven: Vec<Suspect>) {
+        if forgiven.is_empty() {
+            return;
+        }
+        let suspects = self.queues.entry(queue.to_owned()).or_default();
+        for one in forgiven {
+            match suspects.iter_mut().find(|suspect| suspect.mark == one.mark) {
+                Some(suspect) => suspect.merge(one),
+                None => suspects.push(one),
+            }
+        }
     }
 
     /// All that is held against messages of one queue, to be written down elsewhere.
@@ -262,11 +274,27 @@ mod tests {
         for incarnation in 1..=2 {
             ledger.died(&death(1, incarnation, Blame::Own, [5]), RULES, at(0));
         }
-        assert!(!ledger.forgive(QUEUE, mark(6).fingerprint) && !ledger.forgive("other", mark(5).fingerprint));
-        assert!(ledger.forgive(QUEUE, mark(5).fingerprint));
+        assert_eq!(ledger.forgive(QUEUE, mark(6).fingerprint), []);
+        assert_eq!(ledger.forgive("other", mark(5).fingerprint), []);
+        assert_eq!(ledger.forgive(QUEUE, mark(5).fingerprint).len(), 1);
         assert!(ledger.suspicions(QUEUE, RULES, at(0)).is_empty());
         ledger.died(&death(1, 3, Blame::Own, [5]), RULES, at(0));
         assert_eq!(condemned(&mut ledger, 0), [0_i64; 0]);
+    }
+
+    #[test]
+    fn a_forgiveness_that_is_taken_back_leaves_everything_as_it_was() {
+        let mut ledger = Ledger::default();
+        ledger.died(&death(1, 1, Blame::Own, [5]), RULES, at(0));
+        let before = ledger.clone();
+        let forgiven = ledger.forgive(QUEUE, mark(5).fingerprint);
+        ledger.restore(QUEUE, forgiven);
+        assert_eq!(ledger, before);
+        // And with a death in between.
+        let forgiven = ledger.forgive(QUEUE, mark(5).fingerprint);
+        ledger.died(&death(1, 2, Blame::Own, [5]), RULES, at(0));
+        ledger.restore(QUEUE, forgiven);
+        assert_eq!(condemned(&mut ledger, 0), [5]);
     }
 
     #[test]

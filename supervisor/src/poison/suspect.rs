@@ -98,6 +98,14 @@ impl Suspect {
         true
     }
 
+    /// Adds what was known of it before.
+    pub(super) fn merge(&mut self, before: Self) {
+        for strike in before.strikes {
+            self.strike(strike);
+        }
+        self.strikes.sort_by_key(|strike| strike.at_ms);
+    }
+
     /// Forgets what is too old; `false` where nothing is left.
     pub(super) fn keep_recent(&mut self, rules: Rules, now_ms: u64) -> bool {
         self.strikes.retain(|strike| is_recent(strike, rules, now_ms));

@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::{TenantId, WorkerName, api::TenantList, credentials::Credentials};
+use etl_shared::{
+    TenantId, WorkerName,
+    api::TenantList,
+    credentials::{Credentials, handover_without_credentials},
+};
 use nix::libc;
 use tokio::{
     sync::{mpsc, watch},
@@ -17,6 +21,7 @@ use tokio::{
 };
 
 use deaths::Deaths;
+use forgiveness::Forgiveness;
 use progress::Progress;
 
 use super::{
@@ -40,6 +45,7 @@ use crate::{
 };
 
 mod deaths;
+mod forgiveness;
 mod orders;
 mod progress;
 mod reload;
@@ -103,6 +109,7 @@ pub(super) struct Control {
     sample_credit: f64,
     keeper_shown: String,
     deaths: Deaths,
+    forgiveness: Forgiveness,
     progress: Progress,
 }
 
@@ -137,6 +144,7 @@ impl Control {
             sample_credit: 0.0,
             keeper_shown: String::new(),
             deaths: Deaths::default(),
+            forgiveness: Forgiveness::default(),
             progress: Progress::default(),
             parts,
         }
@@ -189,6 +197,8 @@ impl Control {
         self.look_for_progress();
         self.answer_the_forgiving();
         let instant = Instant::now();
+        self.conclude_overdue(instant);
+        self.expire_strikes(instant);
         if instant >= self.housekeeping_at {
             self.housekeeping_at = instant + HOUSEKEEPING;
             self.sample_some();
@@ -219,11 +229,13 @@ impl Control {
         match effect {
             Effect::Spawn { worker, incarnation } => {
                 let suspicions = self.suspicions_for(&worker);
-                let credentials = match &self.parts.handover {
-                    None => Ok(None),
-                    Some(handover) => keeper::credentials_memfd(&handover.to_handover(suspicions)).map(Some),
+                self.forgiveness.tells(&worker, incarnation, &suspicions);
+                let document = match &self.parts.handover {
+                    None if suspicions.is_empty() => None,
+                    None => Some(handover_without_credentials(suspicions)),
+                    Some(handover) => Some(handover.to_handover(suspicions)),
                 };
-                match credentials {
+                match document.as_ref().map(keeper::credentials_memfd).transpose() {
                     Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
                     Err(error) => {
                         let detail = format!("hand over its credentials: {error}");
@@ -252,6 +264,7 @@ impl Control {
             }
             Effect::Removed { worker } => {
                 tracing::info!(worker = %worker, "removed");
+                self.forgiveness.removed(&worker);
                 self.parts.board.remove(&worker);
             }
         }
@@ -268,6 +281,7 @@ impl Control {
                 tracing::error!(why, "keeper lost");
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
+                self.forgiveness.processes_are_known(false);
                 self.happened(Event::KeeperLost);
             }
             FromKeeper::Absent(why) => {

@@ -9,7 +9,7 @@ use super::{
     handle::{ControlError, Selection},
     view::QueueSample,
 };
-use crate::lifecycle::Exit;
+use crate::poison::Suspect;
 
 /// One piece of news.
 #[derive(Debug)]
@@ -56,16 +56,20 @@ pub enum AfterStrikes {
         worker: WorkerName,
         /// Which.
         incarnation: u64,
-        /// How it ended.
-        exit: Exit,
     },
     /// A message is forgiven.
     Forgiven {
         /// Its queue.
         queue: QueueName,
+        /// The fingerprint of its body.
+        fingerprint: u64,
+        /// What was held against it.
+        forgiven: Vec<Suspect>,
         /// Who waits.
         answer: Answer<bool>,
     },
+    /// Nobody waits for it.
+    Nothing,
 }
 
 /// An order of an operator that would survive a restart by now.

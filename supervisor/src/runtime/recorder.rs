@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwap;
@@ -20,7 +21,7 @@ use super::{
     strikes_file,
     view::FleetView,
 };
-use crate::poison::{Ledger, Suspect};
+use crate::poison::{Ledger, Rules, Suspect};
 
 const FILE: &str = "fleet.json";
 
@@ -93,6 +94,8 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(super) struct Recorder {
     state: StateFile,
     strikes: Ledger,
+    /// The file holds something else: it could not be written.
+    strikes_unwritten: bool,
     directory: PathBuf,
     view: Arc<ArcSwap<FleetView>>,
     news: mpsc::UnboundedSender<News>,
@@ -112,6 +115,13 @@ pub(super) enum Note {
         /// What is done once it is written.
         then: AfterStrikes,
     },
+    /// Strikes that are too old are forgotten; nobody waits for it.
+    Expire {
+        /// What is too old.
+        rules: Rules,
+        /// By which time.
+        at: SystemTime,
+    },
 }
 
 impl Recorder {
@@ -123,7 +133,7 @@ impl Recorder {
         view: Arc<ArcSwap<FleetView>>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
-        Self { state, strikes, directory, view, news }
+        Self { state, strikes, strikes_unwritten: false, directory, view, news }
     }
 
     /// Until nobody can send orders any longer.
@@ -194,15 +204,22 @@ impl Recorder {
                 Note::Tenants(tenants) => self.believe(tenants),
                 Note::Strikes { queue, page, then } => {
                     self.strikes.set_page(queue, page);
+                    self.strikes_unwritten = true;
                     waiting.push(then);
+                }
+                Note::Expire { rules, at } => {
+                    let before = self.strikes.clone();
+                    self.strikes.expire(rules, at);
+                    self.strikes_unwritten |= self.strikes != before;
                 }
             }
             next = more.try_recv().ok();
         }
-        if waiting.is_empty() {
+        if !self.strikes_unwritten {
             return;
         }
         let error = strikes_file::write(&self.directory, &self.strikes).err().map(|error| error.to_string());
+        self.strikes_unwritten = error.is_some();
         if let Some(error) = &error {
             tracing::warn!(error, "strikes were not recorded; a restart of the supervisor would forget them");
         }
@@ -253,5 +270,29 @@ mod tests {
         fs::write(directory.path().join(FILE), "{").unwrap();
         let error = StateFile::read(directory.path()).unwrap_err();
         assert!(error.to_string().contains(FILE), "{error}");
+    }
+
+    #[test]
+    fn pages_of_queues_without_deaths_vanish_and_what_could_not_be_written_is_written_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let rules = Rules { strikes: 2, window: std::time::Duration::from_hours(72) };
+        let long_ago = SystemTime::now() - std::time::Duration::from_hours(73);
+        let mut strikes = Ledger::default();
+        strikes.died(&strikes_file::tests::death(), rules, long_ago);
+        strikes_file::write(directory.path(), &strikes).unwrap();
+        let (_notes, mut heard) = mpsc::unbounded_channel();
+        let (news, _told) = mpsc::unbounded_channel();
+        // The directory is missing at first.
+        let missing = directory.path().join("missing");
+        let view = super::super::board::Board::new().published();
+        let mut recorder = Recorder::new(StateFile::default(), strikes.clone(), missing, view, news);
+        let expire = |recorder: &mut Recorder, more: &mut _| {
+            recorder.note(Note::Expire { rules, at: SystemTime::now() }, more);
+        };
+        expire(&mut recorder, &mut heard);
+        assert_eq!(strikes_file::read(directory.path()), strikes);
+        directory.path().clone_into(&mut recorder.directory);
+        expire(&mut recorder, &mut heard);
+        assert_eq!(strikes_file::read(directory.path()), Ledger::default());
     }
 }

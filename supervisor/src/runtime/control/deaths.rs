@@ -24,11 +24,7 @@ use crate::{
     keeper::protocol::{ExitStatus, Request},
     lifecycle::{Event, Exit, Slot, State, StopCause, verdict},
     poison::{OomKills, PassedDeath, Rules, Struck, blame, oom_kills},
-    runtime::{
-        handle::ControlError,
-        news::{AfterStrikes, Answer},
-        recorder::Note,
-    },
+    runtime::{news::AfterStrikes, recorder::Note},
 };
 
 /// Most messages that one line of the log names.
@@ -37,23 +33,30 @@ const NAMED_IN_A_LINE: usize = 20;
 /// An older kill of the kernel explains no exit.
 const COUNT_OOM_KILLS_EVERY: Duration = Duration::from_mins(1);
 
+/// How long a disk may take before workers are started without it.
+const KEEP_STRIKES_WITHIN: Duration = Duration::from_secs(10);
+/// How often strikes that are too old are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_hours(1);
+
 /// What the loop remembers of it.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
     oom_kills: OomKills,
     oom_counted_at: Option<Instant>,
     /// Exits that wait until their strikes stand on disk.
-    unrecorded: usize,
+    unrecorded: Vec<Unrecorded>,
+    expired_at: Option<Instant>,
     /// The keeper has said everything, but some exits before that still wait.
     listed: bool,
-    forgiving: Vec<Forgiving>,
 }
 
-/// Somebody waits until no process is left that was told of what is forgiven now.
+/// An exit whose strikes are on their way to the disk.
 #[derive(Debug)]
-struct Forgiving {
-    answer: Answer<bool>,
-    told: Vec<(WorkerName, u64)>,
+struct Unrecorded {
+    worker: WorkerName,
+    incarnation: u64,
+    exit: Exit,
+    since: Instant,
 }
 
 impl Deaths {
@@ -80,6 +83,10 @@ impl Control {
 
     /// A process has ended.
     pub(super) fn ended(&mut self, worker: WorkerName, incarnation: u64, status: ExitStatus, at: BootTime) {
+        if self.deaths.unrecorded.iter().any(|one| one.worker == worker && one.incarnation == incarnation) {
+            // The keeper tells it once more.
+            return;
+        }
         let told = self.told_to_leave(&worker, incarnation);
         let record = self.at_work(&worker, incarnation);
         let exit = match status {
@@ -102,8 +109,9 @@ impl Control {
             let struck = self.parts.strikes.died(&death, self.poison_rules(), SystemTime::now());
             if !struck.is_empty() {
                 tell(&death, &struck);
-                self.deaths.unrecorded += 1;
-                return self.keep_strikes(&worker.queue(), AfterStrikes::Exit { worker, incarnation, exit });
+                self.keep_strikes(&worker.queue(), AfterStrikes::Exit { worker: worker.clone(), incarnation });
+                self.deaths.unrecorded.push(Unrecorded { worker, incarnation, exit, since: Instant::now() });
+                return;
             }
         }
         self.conclude(worker, incarnation, exit);
@@ -117,63 +125,60 @@ impl Control {
     /// The keeper has said everything that was there.
     pub(super) fn listed(&mut self) {
         // What happened before it is heard before it.
-        if self.deaths.unrecorded > 0 {
+        if !self.deaths.unrecorded.is_empty() {
             self.deaths.listed = true;
             return;
         }
         self.deaths.listed = false;
+        self.forgiveness.processes_are_known(true);
         self.happened(Event::KeeperUp);
         self.reconcile();
     }
 
     pub(super) fn strikes_kept(&mut self, then: AfterStrikes, error: Option<String>) {
         match then {
-            AfterStrikes::Exit { worker, incarnation, exit } => {
-                self.conclude(worker, incarnation, exit);
-                self.deaths.unrecorded -= 1;
-                if self.deaths.listed {
-                    self.listed();
-                }
+            AfterStrikes::Exit { worker, incarnation } => {
+                self.conclude_those(|one| one.worker == worker && one.incarnation == incarnation);
             }
-            AfterStrikes::Forgiven { queue, answer } => match error {
-                Some(error) => drop(answer.send(Err(ControlError::NotRecorded(error)))),
-                None => self.replace_those_told(&queue, answer),
-            },
+            AfterStrikes::Forgiven { queue, fingerprint, forgiven, answer } => {
+                self.forgiven(queue, fingerprint, forgiven, answer, error);
+            }
+            AfterStrikes::Nothing => {}
         }
     }
 
-    /// A person wants a message tried again.
-    pub(super) fn forgive(&mut self, queue: QueueName, fingerprint: u64, answer: Answer<bool>) {
-        if self.parts.strikes.forgive(&queue.to_string(), fingerprint) {
-            self.keep_strikes(&queue.clone(), AfterStrikes::Forgiven { queue, answer });
-        } else {
-            let _ = answer.send(Ok(false));
+    /// A disk that does not answer keeps no worker down. The strike counts in this life, and is written when the disk answers.
+    pub(super) fn conclude_overdue(&mut self, now: Instant) {
+        let overdue = |one: &Unrecorded| now.saturating_duration_since(one.since) >= KEEP_STRIKES_WITHIN;
+        for Unrecorded { worker, incarnation, .. } in self.deaths.unrecorded.iter().filter(|one| overdue(one)) {
+            let waited = KEEP_STRIKES_WITHIN.as_secs();
+            tracing::warn!(%worker, incarnation, waited, "the state disk does not answer: a strike is not recorded yet");
+        }
+        self.conclude_those(overdue);
+    }
+
+    fn conclude_those(&mut self, which: impl Fn(&Unrecorded) -> bool) {
+        let done: Vec<_> = self.deaths.unrecorded.extract_if(.., |one| which(one)).collect();
+        for Unrecorded { worker, incarnation, exit, .. } in done {
+            self.conclude(worker, incarnation, exit);
+        }
+        if self.deaths.listed {
+            self.listed();
         }
     }
 
-    /// A process keeps to what it was told when it started.
-    fn replace_those_told(&mut self, queue: &QueueName, answer: Answer<bool>) {
-        let of_the_queue = self.fleet.slots().filter(|(worker, _)| worker.queue() == *queue);
-        let told: Vec<(WorkerName, u64)> =
-            of_the_queue.filter_map(|(worker, slot)| Some((worker.clone(), slot.state().process()?.0))).collect();
-        for (worker, _) in &told {
-            self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Recycle });
+    /// What is too old is forgotten now and then, also of queues in which nobody dies any more.
+    pub(super) fn expire_strikes(&mut self, now: Instant) {
+        if self.deaths.expired_at.is_some_and(|at| now.saturating_duration_since(at) < EXPIRE_EVERY) {
+            return;
         }
-        self.deaths.forgiving.push(Forgiving { answer, told });
-        self.answer_the_forgiving();
+        self.deaths.expired_at = Some(now);
+        let (rules, at) = (self.poison_rules(), SystemTime::now());
+        self.parts.strikes.expire(rules, at);
+        let _ = self.parts.notes.send(Note::Expire { rules, at });
     }
 
-    pub(super) fn answer_the_forgiving(&mut self) {
-        let fleet = &self.fleet;
-        let lives = |(worker, incarnation): &(WorkerName, u64)| {
-            fleet.slot(worker).and_then(|slot| slot.state().process()).is_some_and(|(now, ..)| now == *incarnation)
-        };
-        for done in self.deaths.forgiving.extract_if(.., |forgiving| !forgiving.told.iter().any(lives)) {
-            let _ = done.answer.send(Ok(true));
-        }
-    }
-
-    fn keep_strikes(&mut self, queue: &QueueName, then: AfterStrikes) {
+    pub(super) fn keep_strikes(&mut self, queue: &QueueName, then: AfterStrikes) {
         let queue = queue.to_string();
         let page = self.parts.strikes.page(&queue);
         // Whoever writes it down ends after this loop.

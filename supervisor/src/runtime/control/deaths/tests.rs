@@ -10,7 +10,13 @@ use super::*;
 use crate::{
     lifecycle::{Found, StopCause},
     poison::Ledger,
-    runtime::{board::Board, control::Parts, news::Recorded, roster::Switches},
+    runtime::{
+        board::Board,
+        control::Parts,
+        handle::ControlError,
+        news::{AfterStrikes, Recorded},
+        roster::Switches,
+    },
     settings::Settings,
 };
 
@@ -83,6 +89,47 @@ impl Scene {
         self.control.fleet.slot(&worker()).unwrap().state().process().is_some()
     }
 
+    /// Process 5 runs, tenant 7's second in this life: it was told that the message is condemned.
+    fn told() -> (Self, u64) {
+        let mut strikes = Ledger::default();
+        for incarnation in 1..=2 {
+            let (verdict, blame) = (etl_shared::Verdict::Crash(6), crate::poison::Blame::Own);
+            let marks = vec![Mark { raw_data_id: 3, fingerprint: 9 }];
+            let death = PassedDeath { worker: worker(), incarnation, verdict, blame, marks };
+            strikes.died(&death, Rules { strikes: 2, window: Duration::from_hours(72) }, SystemTime::now());
+        }
+        let mut scene = Self::new(strikes);
+        scene.control.ended(worker(), 5, ExitStatus::Code(0), BootTime::now());
+        let expected = scene.expected();
+        (scene, expected)
+    }
+
+    /// The process that the keeper has been asked for.
+    fn expected(&self) -> u64 {
+        match self.control.fleet.slot(&worker()).unwrap().state() {
+            State::Spawning { incarnation, .. } => *incarnation,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn spawned(&mut self, incarnation: u64) {
+        self.control.happened(Event::Spawned { worker: worker(), incarnation, pid: 4122, started_at: BootTime(2) });
+    }
+
+    fn forgive(&mut self) -> oneshot::Receiver<Result<bool, ControlError>> {
+        let (answer, answered) = oneshot::channel();
+        self.control.apply(Recorded::Forgive { queue: worker().queue(), fingerprint: 9, answer });
+        answered
+    }
+
+    /// The next page that is to be written, and how many messages it names.
+    fn page(&mut self) -> (usize, AfterStrikes) {
+        match self.notes.try_recv().expect("something is to be written down") {
+            Note::Strikes { page, then, .. } => (page.len(), then),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// What was to be written down, and is now.
     fn written(&mut self) -> AfterStrikes {
         match self.notes.try_recv().expect("something is to be written down") {
@@ -90,7 +137,7 @@ impl Scene {
                 assert_eq!((queue.as_str(), page.len()), ("transform_queue_tenant_7", 1));
                 then
             }
-            Note::Tenants(_) => panic!("not tenants"),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -175,12 +222,7 @@ async fn who_forgives_is_answered_when_nobody_is_left_who_was_told() {
     scene.control.strikes_kept(then, None);
     scene.found(6);
 
-    let forgive = |scene: &mut Scene| {
-        let (answer, answered) = oneshot::channel();
-        scene.control.apply(Recorded::Forgive { queue: worker().queue(), fingerprint: 9, answer });
-        answered
-    };
-    let mut answered = forgive(&mut scene);
+    let mut answered = scene.forgive();
     assert!(scene.control.suspicions_for(&worker()).is_empty());
     let Ok(Note::Strikes { page, then, .. }) = scene.notes.try_recv() else { panic!("nothing is written") };
     assert_eq!(page, []);
@@ -189,5 +231,122 @@ async fn who_forgives_is_answered_when_nobody_is_left_who_was_told() {
     scene.control.ended(worker(), 6, ExitStatus::Code(0), BootTime::now());
     scene.control.answer_the_forgiving();
     assert_eq!(answered.try_recv().unwrap(), Ok(true));
-    assert_eq!(forgive(&mut scene).try_recv().unwrap(), Ok(false), "there is nothing left to forgive");
+    assert_eq!(scene.forgive().try_recv().unwrap(), Ok(false), "there is nothing left to forgive");
+}
+
+#[tokio::test]
+async fn who_forgives_again_waits_for_the_adopted_process_that_may_refuse_the_message() {
+    // The supervisor before this one emptied the page and was killed before it replaced process 5.
+    let mut scene = Scene::new(Ledger::default());
+    let mut answered = scene.forgive();
+    assert!(answered.try_recv().is_err(), "nobody knows what process 5 was told");
+    assert_eq!(scene.control.told_to_leave(&worker(), 5), Some(StopCause::Recycle));
+    scene.control.ended(worker(), 5, ExitStatus::Code(0), BootTime::now());
+    scene.control.answer_the_forgiving();
+    assert_eq!(answered.try_recv().unwrap(), Ok(true));
+}
+
+#[tokio::test]
+async fn who_forgives_before_the_keeper_has_spoken_waits_for_what_it_says() {
+    let mut scene = Scene::new(Ledger::default());
+    scene.control.hear(crate::runtime::keeper_link::FromKeeper::Lost("a test".to_owned()));
+    let mut answered = scene.forgive();
+    scene.control.answer_the_forgiving();
+    assert!(answered.try_recv().is_err());
+    scene.found(6);
+    scene.control.listed();
+    scene.control.answer_the_forgiving();
+    assert!(answered.try_recv().is_err(), "process 6 may refuse it");
+    scene.control.ended(worker(), 6, ExitStatus::Code(0), BootTime::now());
+    scene.control.answer_the_forgiving();
+    assert_eq!(answered.try_recv().unwrap(), Ok(true));
+}
+
+#[tokio::test]
+async fn a_process_that_is_only_expected_has_been_told_too() {
+    let (mut scene, expected) = Scene::told();
+    let mut answered = scene.forgive();
+    let (named, then) = scene.page();
+    assert_eq!(named, 0);
+    scene.control.strikes_kept(then, None);
+    assert!(answered.try_recv().is_err(), "it is on its way");
+    scene.spawned(expected);
+    assert_eq!(scene.control.told_to_leave(&worker(), expected), Some(StopCause::Recycle));
+    scene.control.ended(worker(), expected, ExitStatus::Code(0), BootTime::now());
+    scene.control.answer_the_forgiving();
+    assert_eq!(answered.try_recv().unwrap(), Ok(true));
+    let next = scene.expected();
+    scene.spawned(next);
+    assert_eq!(scene.forgive().try_recv().unwrap(), Ok(false), "the next one was told nothing");
+}
+
+#[tokio::test]
+async fn strikes_that_have_expired_meanwhile_leave_a_process_that_was_told_of_them() {
+    let (mut scene, expected) = Scene::told();
+    scene.spawned(expected);
+    scene.control.parts.strikes = Ledger::default();
+    let mut answered = scene.forgive();
+    assert!(answered.try_recv().is_err());
+    assert_eq!(scene.control.told_to_leave(&worker(), expected), Some(StopCause::Recycle));
+}
+
+#[tokio::test]
+async fn a_forgiveness_that_cannot_be_written_has_not_happened_and_can_be_asked_for_again() {
+    let (mut scene, expected) = Scene::told();
+    scene.spawned(expected);
+    let mut answered = scene.forgive();
+    // Somebody else asks while it is being written.
+    let mut second = scene.forgive();
+    let (_, first_write) = scene.page();
+    let (_, second_write) = scene.page();
+    scene.control.strikes_kept(first_write, Some("no space left on device".to_owned()));
+    assert!(matches!(answered.try_recv().unwrap(), Err(ControlError::NotRecorded(_))));
+    assert_eq!(scene.control.suspicions_for(&worker()).condemned.len(), 1);
+    assert_eq!(scene.page().0, 1, "the writer's copy holds it again, too");
+    // There is space again: what the first brought back is forgiven once more.
+    scene.control.strikes_kept(second_write, None);
+    assert!(second.try_recv().is_err());
+    let (named, then) = scene.page();
+    assert_eq!(named, 0);
+    scene.control.strikes_kept(then, None);
+    assert!(scene.control.suspicions_for(&worker()).is_empty());
+    scene.control.ended(worker(), expected, ExitStatus::Code(0), BootTime::now());
+    scene.control.answer_the_forgiving();
+    assert_eq!(second.try_recv().unwrap(), Ok(true));
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_keeps_no_worker_down() {
+    let mut scene = Scene::new(Ledger::default());
+    scene.in_hand(5, &[3]);
+    scene.control.deaths.listed = true;
+    scene.dies(5, libc::SIGABRT);
+    // Told twice, such as after the keeper was lost: there is still something to wait for.
+    scene.dies(5, libc::SIGABRT);
+    scene.control.conclude_overdue(Instant::now());
+    assert!(scene.lives());
+    scene.control.conclude_overdue(Instant::now() + KEEP_STRIKES_WITHIN);
+    assert!(!scene.lives());
+    assert!(!scene.control.deaths.listed, "nobody waits for the exit any longer");
+    let next = scene.expected();
+    assert_eq!(scene.control.suspicions_for(&worker()).suspects.len(), 1);
+    // The disk answers after all.
+    let then = scene.written();
+    assert!(scene.notes.try_recv().is_err(), "one exit is one strike");
+    scene.control.strikes_kept(then, None);
+    assert_eq!(scene.expected(), next);
+}
+
+#[tokio::test]
+async fn strikes_that_are_too_old_are_forgotten_at_the_start_and_every_hour() {
+    let mut scene = Scene::told().0;
+    let start = Instant::now();
+    scene.control.keep_time();
+    assert!(matches!(scene.notes.try_recv(), Ok(Note::Expire { .. })), "at the start");
+    scene.control.parts.settings.poison.window = Duration::ZERO;
+    scene.control.expire_strikes(start + Duration::from_mins(30));
+    assert_ne!(scene.control.parts.strikes, Ledger::default());
+    scene.control.expire_strikes(start + Duration::from_hours(2));
+    assert_eq!(scene.control.parts.strikes, Ledger::default());
+    assert!(matches!(scene.notes.try_recv(), Ok(Note::Expire { .. })));
 }
