@@ -117,14 +117,15 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
         (Grant::Admin, ReadTenant(None)) => {
             Err(Refusal::bad_request("tenant_required", "an admin has no tenant of its own: add ?tenant_id=NUMBER"))
         }
-        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(None))
-        | (Grant::Operator(own), ControlOwn | ReadLetters(None) | SettleLetters(None)) => Ok(Scope::Tenant(own)),
         (
             Grant::Operator(own) | Grant::Viewer(own),
             ControlTenant(other) | ReadTenant(Some(other)) | ReadLetters(Some(other)) | SettleLetters(Some(other)),
         ) if own != other => Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant")),
-        (Grant::Operator(own), ControlTenant(_) | ReadLetters(Some(_)) | SettleLetters(Some(_)))
-        | (Grant::Operator(own) | Grant::Viewer(own), ReadTenant(Some(_))) => Ok(Scope::Tenant(own)),
+        // From here on a tenant that is named is the caller's own.
+        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(_))
+        | (Grant::Operator(own), ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_)) => {
+            Ok(Scope::Tenant(own))
+        }
         (Grant::Viewer(_), ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_)) => {
             Err(Refusal::forbidden(
                 "role_too_low",
