@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use lapin::{
+    options::{BasicConsumeOptions, QueueDeleteOptions},
+    types::{AMQPValue, FieldTable},
+};
 use nix::sys::signal::Signal;
 use system_tests::{
     Platform, SOON, Setup, Supervisor,
@@ -34,6 +38,15 @@ async fn reconciled(platform: &Platform) -> Vec<i64> {
     rows.expect("notes can be read").iter().map(|row| row.get(0)).collect()
 }
 
+/// The message is in the queue, and may be done, before the note of it is committed.
+#[track_caller]
+fn notes(platform: &Platform, expected: &[i64]) -> impl Future<Output = ()> {
+    eventually("the published rows are noted", SOON, async move || match reconciled(platform).await {
+        rows if rows == expected => Ok(()),
+        rows => Err(format!("{rows:?}, not {expected:?}")),
+    })
+}
+
 async fn stopped(supervisor: &Supervisor, tenant: i64) {
     supervisor.control("stop", Some(tenant)).await;
     supervisor
@@ -55,7 +68,7 @@ async fn a_producer_that_died_between_insert_and_publish_is_completed() {
     let nobodys = lost(&platform, 3, 5, "2 hours").await;
     let supervisor = Supervisor::start(&setup(&platform)).await;
     platform.completed(&[old[0], old[1], other]).await;
-    assert_eq!(reconciled(&platform).await, [old[0], old[1], other]);
+    notes(&platform, &[old[0], old[1], other]).await;
     for row in [young, nobodys] {
         assert_eq!(platform.raw(row).await.status, "pending");
     }
@@ -69,8 +82,12 @@ async fn a_row_whose_message_waits_in_the_queue_is_left_alone() {
     let supervisor = Supervisor::start(&setup(&platform)).await;
     supervisor.until_running(&[1]).await;
     stopped(&supervisor, 1).await;
-    let row = lost(&platform, 1, 1, "2 hours").await;
+    // Older only when its message is there: a round between the two would rightly publish it.
+    let row = lost(&platform, 1, 1, "10 minutes").await;
     platform.publish(&queue_of(1), &message(1, row)).await;
+    platform.broker.has(&queue_of(1), Depth { ready: 1, consumers: 0 }).await;
+    let old = "UPDATE raw_extraction_data SET created_at = now() - interval '2 hours'";
+    platform.database.client().execute(old, &[]).await.unwrap();
     holds_for("one message, and no second one", WHILE, async || {
         match (platform.broker.depth(&queue_of(1)).await, reconciled(&platform).await.len()) {
             (Some(Depth { ready: 1, .. }), 0) => Ok(()),
@@ -167,6 +184,7 @@ async fn a_message_that_is_suspected_of_ending_processes_is_left_to_people() {
     platform.database.client().execute(insert, &[&queue_of(1), &body]).await.unwrap();
     let _supervisor = Supervisor::start(&setup(&platform)).await;
     platform.completed(&[other]).await;
+    notes(&platform, &[other]).await;
     holds_for("the other one stays as it is", WHILE, async || match reconciled(&platform).await {
         rows if rows == [other] => Ok(()),
         rows => Err(format!("{rows:?}")),
@@ -182,6 +200,7 @@ async fn nobody_is_published_for_after_a_single_look() {
     client.batch_execute("CREATE TABLE began AS SELECT clock_timestamp() AS at").await.unwrap();
     let _supervisor = Supervisor::start(&setup(&platform).set("reconcile", "every", "\"1s\"")).await;
     platform.completed(&[row]).await;
+    notes(&platform, &[row]).await;
     // The first look is one second after the start, the second one two.
     let select = "SELECT EXTRACT(epoch FROM published_at - at)::float8 FROM reconciliations, began";
     let seconds: f64 = client.query_one(select, &[]).await.unwrap().get(0);
@@ -220,6 +239,50 @@ async fn killed_between_publishing_and_commit_it_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn a_queue_that_refuses_stops_nobody_elses_rows() {
+    let platform = Platform::with_tenants(&[1, 2]).await;
+    let channel = platform.broker.connect().await.create_channel().await.unwrap();
+    channel.queue_delete(queue_of(1).into(), QueueDeleteOptions::default()).await.unwrap();
+    let (nothing, refuse) = (AMQPValue::LongInt(0), AMQPValue::LongString("reject-publish".into()));
+    platform.broker.declare_with(&queue_of(1), &[("x-max-length", nothing), ("x-overflow", refuse)]).await;
+    let rows = [lost(&platform, 1, 1, "2 hours").await, lost(&platform, 2, 2, "2 hours").await];
+    let supervisor = Supervisor::start(&setup(&platform)).await;
+    platform.completed(&rows[1..]).await;
+    notes(&platform, &rows[1..]).await;
+    assert_eq!(platform.raw(rows[0]).await.status, "pending");
+    let log = supervisor.log();
+    assert!(log.contains("negative confirm"), "the log says why nothing came of it: {log}");
+}
+
+#[tokio::test]
+async fn while_the_queue_of_all_tenants_is_in_use_rows_are_left_alone_and_the_log_says_so_once() {
+    let platform = Platform::with_tenants(&[1]).await;
+    platform.broker.declare("transform_queue").await;
+    // Nothing is ready, and what its consumer holds nobody knows.
+    let connection = platform.broker.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let consume = channel.basic_consume(
+        "transform_queue".into(),
+        "test".into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let consumer = consume.await.unwrap();
+    let row = lost(&platform, 1, 1, "2 hours").await;
+    let supervisor = Supervisor::start(&setup(&platform)).await;
+    supervisor.until_running(&[1]).await;
+    holds_for("the row stays as it is", WHILE, async || match platform.raw(row).await.status {
+        status if status == "pending" => Ok(()),
+        status => Err(status),
+    })
+    .await;
+    assert_eq!(supervisor.log().matches("the queue of all tenants has").count(), 1, "{}", supervisor.log());
+    drop(consumer);
+    connection.close(200, "done".into()).await.unwrap();
+    platform.completed(&[row]).await;
+}
+
+#[tokio::test]
 async fn switched_off_it_publishes_nothing() {
     let platform = Platform::with_tenants(&[1]).await;
     let row = lost(&platform, 1, 1, "2 hours").await;
@@ -243,7 +306,7 @@ async fn many_lost_rows_are_published_in_rounds_of_the_limit() {
     }
     let supervisor = Supervisor::start(&setup(&platform).set("reconcile", "limit", "120")).await;
     platform.completed_within(&rows, Duration::from_mins(1)).await;
-    assert_eq!(reconciled(&platform).await, rows);
+    notes(&platform, &rows).await;
     let select = "SELECT max(n) FROM (SELECT count(*) AS n FROM reconciliations GROUP BY published_at) AS t";
     let largest: i64 = platform.database.client().query_one(select, &[]).await.unwrap().get(0);
     assert!(largest <= 100, "{largest} rows in one transaction");

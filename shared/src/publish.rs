@@ -58,7 +58,7 @@ pub struct Outgoing<'a> {
     pub queue: &'a str,
     /// What.
     pub body: &'a [u8],
-    /// With these headers; all of them together must stay well below the 8 KiB of a frame.
+    /// With these headers; all of them together must stay well below the connection's largest frame, 8 KiB unless its address says otherwise.
     pub headers: FieldTable,
 }
 

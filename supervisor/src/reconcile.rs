@@ -12,7 +12,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -60,6 +60,8 @@ pub struct Reconciler {
     republished: Republished,
     /// Tenants that had lost rows and were quiet in the look before.
     quiet_before: BTreeSet<TenantId>,
+    /// Whether the queue of all tenants was in the way in the look before.
+    was_in_the_way: AtomicBool,
     last_problem: Option<String>,
 }
 
@@ -88,6 +90,7 @@ impl Reconciler {
             view,
             republished,
             quiet_before: BTreeSet::new(),
+            was_in_the_way: AtomicBool::new(false),
             last_problem: None,
         })
     }
@@ -127,16 +130,28 @@ impl Reconciler {
         if publish.is_empty() {
             return Ok(());
         }
-        let publisher = within(Publisher::connect(uri(&self.broker)?, "etl-supervisor reconcile")).await?;
-        let mut left = self.settings.limit;
+        let mut publisher = self.connect().await?;
+        let (mut left, mut problem) = (self.settings.limit, None);
         for tenant in publish {
-            left -= self.publish(&mut session, &publisher, tenant, left).await?;
+            let (done, trouble) = self.publish(&mut session, &publisher, tenant, left).await?;
+            left -= done;
+            if let Some(trouble) = trouble {
+                // One tenant's queue that takes nothing is not the others'. What comes back late on this connection must not be taken
+                // for an answer to the next one's messages.
+                problem = problem.or(Some(RoundError::Broker(trouble)));
+                let _ = time::timeout(BROKER_WITHIN, publisher.close()).await;
+                publisher = self.connect().await?;
+            }
             if left == 0 {
                 break;
             }
         }
         let _ = time::timeout(BROKER_WITHIN, publisher.close()).await;
-        Ok(())
+        problem.map_or(Ok(()), Err)
+    }
+
+    async fn connect(&self) -> Result<Publisher, RoundError> {
+        within(Publisher::connect(uri(&self.broker)?, "etl-supervisor reconcile")).await
     }
 
     /// Which of these tenants have nothing in their queue and nothing in hand.
@@ -154,7 +169,20 @@ impl Reconciler {
         if !complete {
             return Err(RoundError::Broker("the connection was closed".to_owned()));
         }
-        if depths.get(&everybodys).is_some_and(|depth| depth.messages_ready > 0) {
+        // Whoever consumes it may hold a message of any tenant.
+        let in_the_way =
+            depths.get(&everybodys).filter(|depth| depth.messages_ready > 0 || depth.consumers > 0).copied();
+        let was_in_the_way = self.was_in_the_way.swap(in_the_way.is_some(), Ordering::Relaxed);
+        if let Some(depth) = in_the_way {
+            if !was_in_the_way {
+                tracing::warn!(
+                    queue = everybodys,
+                    messages = depth.messages_ready,
+                    consumers = depth.consumers,
+                    "raw rows without a message are left alone while the queue of all tenants has messages or consumers: \
+                     theirs may be among them"
+                );
+            }
             return Ok(BTreeSet::new());
         }
         // The workers are looked at after the queues: what was in a queue then is in a hand now, or done.
@@ -166,14 +194,14 @@ impl Reconciler {
         Ok(tenants.iter().copied().filter(is_quiet).collect())
     }
 
-    /// Publishes for one tenant, `limit` rows at most; returns how many.
+    /// Publishes for one tenant, `limit` rows at most; returns how many, and why not more where the broker did not take them.
     async fn publish(
         &self,
         session: &mut Session<'_>,
         publisher: &Publisher,
         tenant: TenantId,
         limit: usize,
-    ) -> Result<usize, RoundError> {
+    ) -> Result<(usize, Option<String>), RoundError> {
         let queue = self.settings.queue_type.queue_of(tenant).to_string();
         let (mut done, mut trouble) = (0, None);
         while done < limit && trouble.is_none() {
@@ -208,10 +236,7 @@ impl Reconciler {
                 "raw rows were pending without a message: published again, once"
             );
         }
-        match trouble {
-            Some(why) => Err(RoundError::Broker(why)),
-            None => Ok(done),
-        }
+        Ok((done, trouble))
     }
 }
 

@@ -64,7 +64,7 @@ async fn a_letter_that_stays_open_is_named_and_makes_the_command_fail() {
     let platform = Platform::with_tenants(&[1]).await;
     let supervisor = without_workers(&platform).await;
     letter(&platform, 1, &json!({})).await;
-    let gone = "UPDATE dead_letters SET queue = 'transform_queue_tenant_404'";
+    let gone = "UPDATE dead_letters SET queue = 'transform_queue_tenant_404', tenant_id = 404";
     platform.database.client().execute(gone, &[]).await.unwrap();
     let failed = supervisor.cli(&["dead-letters", "replay", "--all"]).await;
     assert!(failed.code == 1 && failed.stdout.contains("replayed 0 letters, 1 stay open"), "{failed:?}");

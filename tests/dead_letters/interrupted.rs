@@ -160,6 +160,12 @@ async fn killed_at_random_until_everything_is_replayed() {
     .await;
     platform.completed_within(&mended, LONG).await;
 
+    // The rows that a second transformation writes are the same ones, but it would be counted.
+    let attempts = "SELECT count(*) FROM raw_extraction_data WHERE id = ANY($1) AND attempts <> 1";
+    let worked_twice = platform.database.client().query_one(attempts, &[&mended]).await.unwrap();
+    assert_eq!(worked_twice.get::<_, i64>(0), 0, "documents that were not transformed exactly once, seed {seed}");
+    let versions = platform.versions().await;
+
     // Every bad message has exactly one open letter, no good one has, and the rows are those of one transformation each.
     let bad = 2 * OF_EACH / 10;
     eventually(format!("{bad} messages have an open letter, seed {seed}"), LONG, async || {
@@ -174,6 +180,7 @@ async fn killed_at_random_until_everything_is_replayed() {
         let documents = OF_EACH - OF_EACH / 10;
         assert_eq!((counts.projects, counts.custom_fields), (documents, 2 * documents), "tenant {tenant}, seed {seed}");
     }
+    assert_eq!(platform.versions().await, versions, "what came twice was done twice, seed {seed}");
     let client = platform.database.client();
     assert_eq!(open(&platform).await, bad, "seed {seed}");
     let rows = "SELECT count(*) FROM raw_extraction_data WHERE status <> 'completed' AND status <> 'failed'";

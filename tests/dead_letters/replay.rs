@@ -11,8 +11,8 @@ use system_tests::{
 };
 
 use super::letters::{
-    LETTERS, LONG, given_up, hold_commits, ids, letter, mend, open, page, release, replay, replay_is_held, settle,
-    supervisor,
+    LETTERS, LONG, given_up, good, hold_commits, ids, letter, mend, open, page, release, replay, replay_is_held,
+    settle, supervisor,
 };
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn a_letter_whose_queue_is_gone_stays_open_and_its_neighbours_do_not() {
         letter(&platform, 1, &json!({"number": number})).await;
         letter(&platform, 2, &json!({"number": number})).await;
     }
-    let gone = "UPDATE dead_letters SET queue = 'transform_queue_tenant_404' WHERE tenant_id = 2";
+    let gone = "UPDATE dead_letters SET queue = 'transform_queue_tenant_404', tenant_id = 404 WHERE tenant_id = 2";
     platform.database.client().execute(gone, &[]).await.unwrap();
     let settled = replay(&supervisor, json!({"filter": {}, "limit": 500})).await;
     assert_eq!((settled.done, settled.failed.len()), (40, 40), "{settled:?}");
@@ -101,6 +101,63 @@ async fn a_letter_whose_queue_is_gone_stays_open_and_its_neighbours_do_not() {
     let left = page(&supervisor, "limit=500").await.letters;
     assert!(left.len() == 40 && left.iter().all(|letter| letter.queue.ends_with("_404")), "{left:?}");
     assert_eq!(platform.broker.depth(&queue_of(1)).await.map(|depth| depth.ready), Some(40));
+}
+
+#[tokio::test]
+async fn headers_larger_than_a_small_frame_are_replayed_with_their_message() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let supervisor = supervisor(&platform).await;
+    let row = letter(&platform, 1, &good(1)).await;
+    enlarge_headers(&platform, ids(&platform).await[0], 20_000).await;
+    let settled = replay(&supervisor, json!({"filter": {}})).await;
+    assert_eq!((settled.done, settled.failed.len()), (1, 0), "{settled:?}");
+    platform.completed_within(&[row], LONG).await;
+    assert_eq!(open(&platform).await, 0);
+}
+
+#[tokio::test]
+async fn a_letter_that_no_connection_can_carry_fails_alone() {
+    let platform = Platform::with_tenants(&[1]).await;
+    let supervisor = without_workers(&platform).await;
+    for number in 0..6 {
+        letter(&platform, 1, &json!({"number": number})).await;
+    }
+    let bad = ids(&platform).await[1];
+    enlarge_headers(&platform, bad, 200_000).await;
+    let settled = replay(&supervisor, json!({"filter": {}})).await;
+    assert_eq!(settled.done, 5, "{settled:?}");
+    let failed: Vec<_> = settled.failed.iter().map(|failure| (failure.id, failure.code.as_str())).collect();
+    assert_eq!(failed, [(bad, "unconfirmed")]);
+    assert_eq!(open(&platform).await, 1);
+}
+
+#[tokio::test]
+async fn a_letter_is_never_published_to_another_tenants_queue() {
+    let platform = Platform::with_tenants(&[1, 2]).await;
+    let supervisor = without_workers(&platform).await;
+    for _ in 0..3 {
+        letter(&platform, 1, &json!({})).await;
+    }
+    let ids = ids(&platform).await;
+    let client = platform.database.client();
+    let update = "UPDATE dead_letters SET queue = $2 WHERE id = $1";
+    client.execute(update, &[&ids[0], &queue_of(2)]).await.unwrap();
+    client.execute(update, &[&ids[1], &"etl_dead_letters"]).await.unwrap();
+    // The broker would deliver a copy to the queue that CC names.
+    let copied =
+        "UPDATE dead_letters SET headers = jsonb_build_object('CC', jsonb_build_array($2::text)) WHERE id = $1";
+    client.execute(copied, &[&ids[2], &queue_of(2)]).await.unwrap();
+    let settled = replay(&supervisor, json!({"filter": {}})).await;
+    let failed: Vec<_> = settled.failed.iter().map(|failure| (failure.id, failure.code.as_str())).collect();
+    assert_eq!((settled.done, failed), (1, vec![(ids[0], "not_replayable"), (ids[1], "not_replayable")]));
+    let ready = async |tenant| platform.broker.depth(&queue_of(tenant)).await.map(|depth| depth.ready);
+    assert_eq!((ready(1).await, ready(2).await), (Some(1), Some(0)));
+}
+
+/// Gives a letter headers of so many bytes.
+async fn enlarge_headers(platform: &Platform, id: i64, bytes: i32) {
+    let update = "UPDATE dead_letters SET headers = jsonb_build_object('large', repeat('x', $2)) WHERE id = $1";
+    platform.database.client().execute(update, &[&id, &bytes]).await.expect("headers can be replaced");
 }
 
 #[tokio::test]

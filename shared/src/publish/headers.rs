@@ -11,13 +11,15 @@ pub const RECONCILED: &str = "x-etl-reconciled";
 /// What a broker keeps in a message's headers about its deliveries and deaths. In a new life they would be lies: RabbitMQ would
 /// count the old deliveries against it and see a cycle of dead-lettering.
 const BOOKKEEPING: [&str; 4] = ["x-death", "x-delivery-count", "x-acquired-count", "x-opt-deaths"];
+/// RabbitMQ delivers a message to the queues that these name too. It did so in the message's first life.
+const COPIES: [&str; 2] = ["CC", "BCC"];
 const BOOKKEEPING_PREFIXES: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
 /// The headers with which a dead letter is published again: the producer's own, without the broker's bookkeeping, and with the
-/// number of the letter.
+/// number of the letter. It goes to the letter's queue only.
 pub fn for_replay(headers: &Map<String, Value>, letter: i64) -> FieldTable {
     let mut table = FieldTable::default();
-    for (name, value) in headers.iter().filter(|(name, _)| !is_bookkeeping(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| !is_bookkeeping(name) && !COPIES.contains(&name.as_str())) {
         // A name that AMQP cannot carry did not come from there.
         if u8::try_from(name.len()).is_ok() {
             table.insert(name.as_str().into(), value_of(value));
@@ -58,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_producers_headers_are_kept_and_the_brokers_bookkeeping_is_not() {
+    fn the_producers_headers_are_kept_and_the_brokers_bookkeeping_and_copies_are_not() {
         let headers = json!({
             "job": "j-1", "priority": 5, "ratio": 0.5, "urgent": true, "nothing": null, "tags": ["a", {"b": 2}],
-            "x-request-id": "r",
+            "x-request-id": "r", "CC": ["other_queue"], "BCC": ["another"],
             "x-death": [{"count": 3}], "x-delivery-count": 4, "x-first-death-queue": "q", "x-last-death-reason": "expired",
         });
         let table = for_replay(headers.as_object().unwrap(), 77);

@@ -45,7 +45,8 @@ pub(super) enum Permission {
     ReadTenant(Option<TenantId>),
     /// Read the status of all tenants that the caller may see.
     ReadFleet,
-    /// Read dead letters of this tenant; of all that the caller may see where none is named.
+    /// Read dead letters of this tenant; of all that the caller may see where none is named. A body may carry somebody's token, so it
+    /// takes more than to read the status.
     ReadLetters(Option<TenantId>),
     /// Replay and discard dead letters of this tenant; of all that the caller may touch where none is named.
     SettleLetters(Option<TenantId>),
@@ -116,18 +117,20 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
         (Grant::Admin, ReadTenant(None)) => {
             Err(Refusal::bad_request("tenant_required", "an admin has no tenant of its own: add ?tenant_id=NUMBER"))
         }
-        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(None) | ReadLetters(None))
-        | (Grant::Operator(own), ControlOwn | SettleLetters(None)) => Ok(Scope::Tenant(own)),
         (
             Grant::Operator(own) | Grant::Viewer(own),
             ControlTenant(other) | ReadTenant(Some(other)) | ReadLetters(Some(other)) | SettleLetters(Some(other)),
         ) if own != other => Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant")),
-        (Grant::Operator(own), ControlTenant(_) | SettleLetters(Some(_)))
-        | (Grant::Operator(own) | Grant::Viewer(own), ReadTenant(Some(_)) | ReadLetters(Some(_))) => {
+        // From here on a tenant that is named is the caller's own.
+        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(_))
+        | (Grant::Operator(own), ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_)) => {
             Ok(Scope::Tenant(own))
         }
-        (Grant::Viewer(_), ControlTenant(_) | ControlOwn | SettleLetters(_)) => {
-            Err(Refusal::forbidden("role_too_low", "this token may only read: an operator's token is needed"))
+        (Grant::Viewer(_), ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_)) => {
+            Err(Refusal::forbidden(
+                "role_too_low",
+                "this token may only read status and logs: an operator's token is needed",
+            ))
         }
         (Grant::Operator(_) | Grant::Viewer(_), ControlEverybody | ManageTokens | ManageTenants) => {
             Err(Refusal::forbidden("role_too_low", "this needs an admin's token, or the unix socket on the machine"))

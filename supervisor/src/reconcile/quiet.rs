@@ -15,22 +15,27 @@ use crate::runtime::{FleetView, WorkerView, view::QueueSample};
 /// Looks at the workers now; the depth was read just before.
 pub(super) fn is_quiet(view: &FleetView, tenant: TenantId, queue: &str, depth: QueueSample, flights: &Path) -> bool {
     let workers = view.workers_of(tenant).iter().filter(|worker| worker.name.queue().to_string() == queue);
-    let alive: Vec<_> = workers.filter_map(|worker| Some((worker, worker.process?.pid))).collect();
-    // A consumer that is no worker of ours keeps its own counsel.
-    let only_ours = usize::try_from(depth.consumers).is_ok_and(|consumers| consumers <= alive.len());
-    depth.messages_ready == 0 && only_ours && alive.iter().all(|(worker, pid)| has_nothing(worker, *pid, flights))
+    let alive = workers.filter_map(|worker| Some((worker, worker.process?.pid)));
+    let Some(phases) = alive.map(|(worker, pid)| at_rest(worker, pid, flights)).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    // A consumer that is no worker of ours keeps its own counsel, and a worker that takes no messages is not the one that is counted.
+    let consuming = phases.iter().filter(|phase| !matches!(phase, Phase::Paused | Phase::Holding)).count();
+    depth.messages_ready == 0 && usize::try_from(depth.consumers).is_ok_and(|consumers| consumers <= consuming)
 }
 
-fn has_nothing(worker: &WorkerView, pid: i32, flights: &Path) -> bool {
+/// What it is doing, where it certainly has nothing in hand.
+fn at_rest(worker: &WorkerView, pid: i32, flights: &Path) -> Option<Phase> {
     // A process that was stopped may have messages in its socket that it has not seen.
     if is_stopped(pid) {
-        return false;
+        return None;
     }
     // A program that keeps no record may have anything.
-    let Ok(record) = FlightRecord::read(&flights.join(worker.name.to_string())) else { return false };
-    record.incarnation == worker.incarnation
+    let record = FlightRecord::read(&flights.join(worker.name.to_string())).ok()?;
+    let rests = record.incarnation == worker.incarnation
         && record.in_flight == 0
-        && matches!(record.phase, Phase::Idle | Phase::Paused | Phase::Holding)
+        && matches!(record.phase, Phase::Idle | Phase::Paused | Phase::Holding);
+    rests.then_some(record.phase)
 }
 
 /// By a signal or a debugger. A process that has just gone has nothing in hand, and what it had is back in the queue.
@@ -77,6 +82,11 @@ mod tests {
         assert!(!quiet(depth(0, 1)), "a message is held for another try");
         note(FlightRecord { incarnation, phase: Phase::Transforming, ..FlightRecord::default() });
         assert!(!quiet(depth(0, 1)), "it works");
+        for phase in [Phase::Paused, Phase::Holding] {
+            note(FlightRecord { incarnation, phase, ..FlightRecord::default() });
+            assert!(quiet(depth(0, 0)));
+            assert!(!quiet(depth(0, 1)), "whoever consumes, it is not this worker");
+        }
         note(FlightRecord { incarnation: incarnation - 1, phase: Phase::Idle, ..FlightRecord::default() });
         assert!(!quiet(depth(0, 1)), "the record of an earlier process says nothing of this one");
     }

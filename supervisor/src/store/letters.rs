@@ -70,6 +70,19 @@ pub struct Letter {
     pub discarded_at: Option<SystemTime>,
 }
 
+/// What decides whether and how an open letter can be replayed.
+#[derive(Debug)]
+pub struct OpenLetter {
+    /// Names it.
+    pub id: i64,
+    /// Whose.
+    pub tenant_id: Option<i64>,
+    /// Where it came from.
+    pub queue: String,
+    /// Length of the body.
+    pub body_bytes: i64,
+}
+
 /// The rest of a letter.
 #[derive(Debug)]
 pub struct Contents {
@@ -132,15 +145,17 @@ impl Session<'_> {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Which of these letters are open and this tenant's, the oldest first, each with the length of its body.
-    pub async fn open_among(&self, ids: &[i64], tenant: Option<TenantId>) -> Result<Vec<(i64, i64)>, StoreError> {
+    /// Which of these letters are open and this tenant's, the oldest first.
+    pub async fn open_among(&self, ids: &[i64], tenant: Option<TenantId>) -> Result<Vec<OpenLetter>, StoreError> {
         let select = format!(
-            "SELECT id, octet_length(body)::bigint FROM dead_letters
+            "SELECT id, tenant_id, queue, octet_length(body)::bigint FROM dead_letters
              WHERE id = ANY($1::bigint[]) AND ($2::bigint IS NULL OR tenant_id = $2) AND {OPEN} ORDER BY id"
         );
         let tenant = tenant.map(TenantId::get);
         let rows = answer("looking for dead letters", self.client.query(&select, &[&ids, &tenant])).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let open =
+            |row: &Row| OpenLetter { id: row.get(0), tenant_id: row.get(1), queue: row.get(2), body_bytes: row.get(3) };
+        Ok(rows.iter().map(open).collect())
     }
 
     /// Those of the letters whose message is suspected of having ended a process, each with queue and body.

@@ -1,7 +1,7 @@
 //! Publishes dead letters again. Why the steps have this order, and why an interruption does no harm, stands in
 //! [`crate::store::letters`], at the type `Taken`.
 
-use std::time::Duration;
+use std::{collections::VecDeque, mem, time::Duration};
 
 use axum::http::StatusCode;
 use etl_shared::{
@@ -11,7 +11,7 @@ use etl_shared::{
     publish::{Outgoing, Publisher, headers},
 };
 use futures_util::future::join_all;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::store;
 use crate::{
@@ -21,6 +21,8 @@ use crate::{
     store::{Session, StoreError, letters::TakenLetter},
 };
 
+mod route;
+
 /// Letters of one transaction, and bytes in their bodies.
 const CHUNK: (usize, i64) = (100, 4 * 1024 * 1024);
 /// How long connecting to the broker may take.
@@ -28,6 +30,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long the confirms of a chunk may take. Its letters are locked until then, and a worker that gives one of them up again waits
 /// for us: well below its `lock_timeout` of 5 s.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(2);
+/// How long a call may wait for confirms that do not come.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a worker may take to leave that was told to refuse a message.
 const FORGIVE_WITHIN: Duration = Duration::from_secs(15);
 
@@ -38,38 +42,60 @@ pub(super) async fn replay(
     tenant: Option<TenantId>,
     by: &str,
 ) -> Result<LettersSettled, Refusal> {
-    let mut session = store(api)?.session().await?;
-    let mut open = session.open_among(ids, tenant).await?;
+    let (open, mut suspects) = {
+        // Given back before anybody is forgiven: there are few seats, and forgiving may take long.
+        let session = store(api)?.session().await?;
+        (session.open_among(ids, tenant).await?, session.suspects_among(ids, tenant).await?)
+    };
     let mut settled = LettersSettled { skipped: ids.len() - open.len(), ..LettersSettled::default() };
+    let (mut open, refused) = route::replayable(open);
+    settled.failed = refused;
     if open.is_empty() {
         return Ok(settled);
     }
-    let publisher = connect(api).await?;
-    settled.failed = forgive_strikes(api, &session.suspects_among(ids, tenant).await?, by).await;
-    open.retain(|(id, _)| settled.failed.iter().all(|failure| failure.id != *id));
-    let mut chunks = chunks(&open).into_iter();
-    for chunk in chunks.by_ref() {
-        match one_chunk(&mut session, &publisher, &chunk, tenant).await {
-            Ok(outcome) => {
-                settled.done += outcome.done;
-                settled.skipped += outcome.skipped;
-                let lost = outcome.failed.iter().any(|failure| failure.code == "unconfirmed");
-                settled.failed.extend(outcome.failed);
-                if lost {
-                    let why = "not tried: the broker has not answered for the letters before this one";
-                    settled.failed.extend(chunks.flatten().map(|id| failure(id, "unconfirmed", why)));
-                    break;
-                }
-            }
+    let mut publisher = connect(api).await?;
+    suspects.retain(|(id, ..)| settled.failed.iter().all(|failure| failure.id != *id));
+    settled.failed.extend(forgive_strikes(api, &suspects, by).await);
+    open.retain(|letter| settled.failed.iter().all(|failure| failure.id != letter.id));
+    let lengths: Vec<_> = open.iter().map(|letter| (letter.id, letter.body_bytes)).collect();
+    let mut chunks: VecDeque<_> = chunks(&lengths).into();
+    let mut session = store(api)?.session().await?;
+    let mut in_vain = Duration::ZERO;
+    while let Some(chunk) = chunks.pop_front() {
+        let began = Instant::now();
+        let mut outcome = match one_chunk(&mut session, &publisher, &chunk, tenant).await {
+            Ok(outcome) => outcome,
             // Nothing was done yet: a refusal says it best.
             Err(error) if settled.done == 0 && settled.failed.is_empty() => return Err(error.into()),
             Err(error) => {
                 let why = in_one_line(&error);
-                let rest = chunk.into_iter().chain(chunks.flatten());
+                let rest = chunk.into_iter().chain(chunks.into_iter().flatten());
                 settled.failed.extend(rest.map(|id| failure(id, "database_unavailable", &why)));
                 break;
             }
+        };
+        settled.done += outcome.done;
+        settled.skipped += outcome.skipped;
+        let lost: Vec<_> = outcome.failed.extract_if(.., |failure| failure.code == "unconfirmed").collect();
+        settled.failed.append(&mut outcome.failed);
+        if lost.is_empty() {
+            continue;
         }
+        // One letter that breaks the connection takes its neighbours with it: alone, it fails alone.
+        if chunk.len() > 1 {
+            lost.iter().rev().for_each(|failure| chunks.push_front(vec![failure.id]));
+        } else {
+            settled.failed.extend(lost);
+        }
+        in_vain += began.elapsed();
+        let fresh = if in_vain < PATIENCE { connect(api).await.ok() } else { None };
+        let Some(fresh) = fresh else {
+            let why = "not published: the broker has not answered for the letters before this one";
+            settled.failed.extend(chunks.into_iter().flatten().map(|id| failure(id, "broker_unavailable", why)));
+            break;
+        };
+        // What comes back late on the old connection must not be taken for an answer to what is sent next.
+        let _ = time::timeout(CONFIRM_WITHIN, mem::replace(&mut publisher, fresh).close()).await;
     }
     let _ = time::timeout(CONFIRM_WITHIN, publisher.close()).await;
     Ok(settled)
@@ -140,8 +166,10 @@ async fn connect(api: &Api) -> Result<Publisher, Refusal> {
 }
 
 async fn connected(broker: &Broker) -> Result<Publisher, String> {
-    let uri =
-        amqp::parse_url(&broker.own_url().map_err(|error| in_one_line(&error))?).map_err(|error| error.to_string())?;
+    let url = broker.own_url().map_err(|error| in_one_line(&error))?;
+    let mut uri = amqp::parse_url(&url).map_err(|error| error.to_string())?;
+    // Whatever headers a worker could read can be written again: all of a message's must fit into one frame.
+    uri.query.frame_max = Some(amqp::LARGE_FRAME_MAX);
     let shown = amqp::shown(&uri);
     match time::timeout(CONNECT_WITHIN, Publisher::connect(uri, "etl-supervisor replay")).await {
         Ok(Ok(publisher)) => Ok(publisher),

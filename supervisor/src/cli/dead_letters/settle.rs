@@ -19,7 +19,7 @@ const CHUNK: usize = 250;
 /// So many failures are named; the rest is counted.
 const NAMED: usize = 10;
 /// With these the next call would fare no better.
-const HOPELESS: [&str; 2] = ["unconfirmed", "database_unavailable"];
+const HOPELESS: [&str; 2] = ["broker_unavailable", "database_unavailable"];
 
 /// One of the two, in words.
 #[derive(Debug, Clone, Copy)]
