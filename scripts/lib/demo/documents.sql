@@ -23,7 +23,7 @@ CREATE FUNCTION demo.fields(document int) RETURNS jsonb LANGUAGE sql IMMUTABLE A
     SELECT jsonb_object_agg('customfield_' || number, demo.field(number, name, kind))
         || '{"summary": {"required": true, "schema": {"type": "string", "system": "summary"}, "name": "Summary",
              "key": "summary", "operations": ["set"]}}'
-    FROM (VALUES (10000, 'development', 'any'), (10001, 'Team', 'team'), (10021, 'Sprint', 'array'),
+    FROM (VALUES (10000, 'Development', 'any'), (10001, 'Team', 'team'), (10021, 'Sprint', 'array'),
                  (10024, 'Story Points', 'number'), (10030, 'Target start', 'date'), (10031, 'Target end', 'date'),
                  (10032, 'Severity', 'option'), (10033, 'Customer impact', 'option'), (10034, 'Root cause', 'string'),
                  (10035, 'Reviewer', 'user'), (10036, 'Cost centre', 'option'), (10037, 'Größe', 'number'),
