@@ -178,7 +178,10 @@ fn marks_in_environment(pid: Pid) -> Option<(WorkerName, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::{
+        process::{Command, Stdio},
+        time::{Duration, Instant},
+    };
 
     use super::*;
 
@@ -204,6 +207,11 @@ mod tests {
         let mut sleep = sleep.arg("60").env_clear().env("ETL_WORKER", "transform-7-1").env("ETL_INCARNATION", "3");
         let mut process = sleep.spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(process.id()).unwrap());
+        // The kernel lets its parent go on before the new program's environment can be read.
+        let until = Instant::now() + Duration::from_secs(10);
+        while fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.is_empty()) {
+            assert!(Instant::now() < until, "a program with an environment");
+        }
         assert_eq!(marks_in_environment(pid), Some(("transform-7-1".parse().unwrap(), 3)));
         let leases = Leases::new("/nonexistent".into());
         assert_eq!(owner(pid, &ProcessTable::default(), &leases), Owner::Dead);
