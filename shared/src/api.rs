@@ -234,6 +234,17 @@ pub struct PartStatus {
     pub detail: String,
 }
 
+/// Something that keeps workers apart, or limits them, on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wall {
+    /// Which: `users`, `privileges`, `filesystem`, `cgroups`, `memory`, `tasks`, …
+    pub name: String,
+    /// Whether it stands.
+    pub up: bool,
+    /// How it stands, or why it does not and what to do about it.
+    pub detail: String,
+}
+
 /// The roles of an API caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -4,6 +4,7 @@
 //! is the parent of every worker; `runtime` drives both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `reconcile` publishes
 //! what a producer forgot; `api` and `cli` are for people.
 
+pub mod accounts;
 pub mod api;
 pub mod broker;
 mod causes;

@@ -16,14 +16,22 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
 
 mod address;
+mod credentials;
 #[cfg(test)]
 mod documented;
+mod isolation;
 mod known;
+mod limits;
+mod queue;
 mod reconcile;
 mod tenants;
 mod validate;
 
+pub use credentials::{CredentialsMode, CredentialsSection};
+pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
+pub use limits::{Budget, Limits};
+pub use queue::{Queue, Readiness};
 pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
 
@@ -56,9 +64,15 @@ pub struct Settings {
     /// When a message that workers die on is given up.
     #[serde(default)]
     pub poison: Poison,
-    /// What the supervisor itself may spend.
+    /// What supervision and all workers together may spend.
     #[serde(default)]
     pub limits: Limits,
+    /// Whose accounts workers use.
+    #[serde(default)]
+    pub credentials: CredentialsSection,
+    /// What keeps workers apart on this machine.
+    #[serde(default)]
+    pub isolation: Isolation,
     /// A command template for every queue type.
     #[serde(default = "default_queues")]
     pub queues: BTreeMap<QueueType, Queue>,
@@ -87,6 +101,8 @@ pub struct Broker {
     pub worker_url: Option<SecretString>,
     /// A file with the workers' password.
     pub worker_password_file: Option<PathBuf>,
+    /// A file with the certificates (PEM) that the broker's and the management API's are checked with; absent: the system's.
+    pub ca_file: Option<PathBuf>,
     /// Kind of queue that is created where one is missing.
     #[serde(default)]
     pub queue_kind: QueueKind,
@@ -121,6 +137,12 @@ pub struct Database {
     pub worker_url: Option<SecretString>,
     /// A file with the workers' password.
     pub worker_password_file: Option<PathBuf>,
+    /// What changes the schema and makes accounts for tenants, where it is not the supervisor's own account.
+    pub admin_url: Option<SecretString>,
+    /// A file with that account's password.
+    pub admin_password_file: Option<PathBuf>,
+    /// A file with the certificates (PEM) that the server's is checked with; absent: the system's.
+    pub ca_file: Option<PathBuf>,
     /// Returns one column of tenant ids.
     #[serde(default = "default_tenants_query")]
     pub tenants_query: String,
@@ -177,54 +199,6 @@ pub struct Poison {
     pub window: Duration,
 }
 
-/// `[limits]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// How often memory and processor time of every worker are read.
-    #[serde(with = "unit::duration")]
-    pub sample_every: Duration,
-}
-
-/// `[queues.<type>]`: how workers of one kind are run.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Queue {
-    /// The program and its arguments; `{queue}`, `{tenant_id}`, `{worker}` and `{slot}` are replaced.
-    pub command: Vec<String>,
-    /// Workers of each tenant.
-    pub workers: u16,
-    /// How a process says that it is ready.
-    pub ready: Readiness,
-    /// How long it may take until it is ready.
-    #[serde(with = "unit::duration")]
-    pub start_timeout: Duration,
-    /// How long it may take to leave after TERM.
-    #[serde(with = "unit::duration")]
-    pub grace: Duration,
-    /// How long a worker may be at work on the same message, or batch, before it counts as hung.
-    #[serde(with = "unit::duration")]
-    pub job_timeout: Duration,
-    /// Variables added to the clean environment.
-    pub environment: BTreeMap<String, String>,
-    /// Working directory.
-    pub working_directory: PathBuf,
-    /// At a start, a log file larger than this, in bytes, is renamed to `.1`.
-    #[serde(with = "unit::size")]
-    pub log_max_size: u64,
-}
-
-/// How a process says that it is ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Readiness {
-    /// It sends `READY=1` to `$NOTIFY_SOCKET`.
-    #[default]
-    Notify,
-    /// It cannot say: it counts as ready once it has been executed.
-    Exec,
-}
-
 impl Default for Runtime {
     fn default() -> Self {
         Self {
@@ -258,28 +232,6 @@ impl Default for Restart {
 impl Default for Poison {
     fn default() -> Self {
         Self { strikes: 2, window: Duration::from_hours(72) }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { sample_every: Duration::from_mins(1) }
-    }
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self {
-            command: ["transform-worker", "--queue", "{queue}"].map(str::to_owned).to_vec(),
-            workers: 1,
-            ready: Readiness::Notify,
-            start_timeout: Duration::from_secs(30),
-            grace: Duration::from_secs(30),
-            job_timeout: Duration::from_mins(15),
-            environment: BTreeMap::new(),
-            working_directory: "/".into(),
-            log_max_size: 64 * 1024 * 1024,
-        }
     }
 }
 
@@ -346,13 +298,9 @@ impl Runtime {
     pub fn flight_directory(&self) -> PathBuf {
         self.directory.join("flight")
     }
-}
 
-impl Queue {
-    /// Whether a process started by one of the two would be another than one started by the other. Limits in time and the
-    /// number of workers make no difference to a process.
-    pub fn differs_in_process(&self, other: &Self) -> bool {
-        (&self.command, self.ready, &self.environment, &self.working_directory)
-            != (&other.command, other.ready, &other.environment, &other.working_directory)
+    /// The workers' own directories.
+    pub fn work_directory(&self) -> PathBuf {
+        self.directory.join("work")
     }
 }

@@ -114,13 +114,12 @@ fn template(key: &str, queue: &Queue) -> Vec<Finding> {
             Finding::fail(&subject, error.to_string(), "install the program, or write its whole path into the command")
         }
     });
-    let directory = &queue.working_directory;
-    if !directory.is_dir() {
+    if let Some(directory) = queue.working_directory.as_ref().filter(|directory| !directory.is_dir()) {
         let detail = format!("{} is not a directory", directory.display());
         findings.push(Finding::fail(
             &format!("{key}.working_directory"),
             detail,
-            "create it, or leave the key out for /",
+            "create it, or leave the key out: each worker then has one of its own",
         ));
     }
     findings

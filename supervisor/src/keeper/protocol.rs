@@ -4,13 +4,13 @@
 //! process that lives and one [`Report::Exited`] for every exit that no brain has taken note of, and [`Report::Listed`].
 //! From then on both speak whenever they have something to say.
 
-use etl_shared::{QueueType, WorkerName};
+use etl_shared::{QueueType, WorkerName, api::Wall};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::BootTime;
 
 /// Version of this protocol. A keeper refuses a brain of another one, because it may be older than the brain's binary.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Largest packet, in bytes.
 pub const MAX_PACKET: usize = 16 * 1024;
@@ -77,6 +77,8 @@ pub enum Report {
         pid: i32,
         /// Templates that it can start.
         queue_types: Vec<QueueType>,
+        /// What keeps workers apart here, and what does not.
+        walls: Vec<Wall>,
     },
     /// A process that lives, said once after hello.
     Process {
@@ -191,6 +193,9 @@ pub struct Usage {
     pub cpu_micros: u64,
     /// Largest resident set in bytes.
     pub max_resident_bytes: u64,
+    /// Whether the kernel killed somebody in the worker's own control group because its memory was at its limit; `None`: it had no
+    /// group of its own, or that does not count memory.
+    pub out_of_memory: Option<bool>,
 }
 
 #[cfg(test)]

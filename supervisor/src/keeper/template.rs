@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::{CString, OsString},
     os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use etl_shared::{QueueType, WorkerName, environment};
@@ -96,7 +96,7 @@ impl Templates {
             program: terminated(program.as_os_str().as_bytes())?,
             arguments: words.iter().map(|word| terminated(word.as_bytes())).collect::<Result<_, _>>()?,
             environment: environment.collect::<Result<_, _>>()?,
-            directory: terminated(queue.working_directory.as_os_str().as_bytes())?,
+            directory: terminated(queue.working_directory.as_deref().unwrap_or(Path::new("/")).as_os_str().as_bytes())?,
         })
     }
 }

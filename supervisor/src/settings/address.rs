@@ -15,10 +15,7 @@ impl Broker {
 
     /// The workers' address, password included.
     pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
-        match &self.worker_url {
-            Some(url) => with_password(url, self.worker_password_file.as_deref()),
-            None => self.own_url(),
-        }
+        or_own(self.worker_url.as_ref(), self.worker_password_file.as_deref(), || self.own_url())
     }
 
     /// The management API's address, password included.
@@ -36,10 +33,12 @@ impl Database {
 
     /// The workers' address, password included.
     pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
-        match &self.worker_url {
-            Some(url) => with_password(url, self.worker_password_file.as_deref()),
-            None => self.own_url(),
-        }
+        or_own(self.worker_url.as_ref(), self.worker_password_file.as_deref(), || self.own_url())
+    }
+
+    /// The address of the account that changes the schema and makes accounts, password included.
+    pub fn admin_url(&self) -> Result<SecretString, CredentialsError> {
+        or_own(self.admin_url.as_ref(), self.admin_password_file.as_deref(), || self.own_url())
     }
 }
 
@@ -49,6 +48,7 @@ impl PartialEq for Broker {
             && self.password_file == other.password_file
             && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
             && self.worker_password_file == other.worker_password_file
+            && self.ca_file == other.ca_file
             && self.queue_kind == other.queue_kind
             && same_option(self.management_url.as_ref(), other.management_url.as_ref())
             && self.management_password_file == other.management_password_file
@@ -62,6 +62,9 @@ impl PartialEq for Database {
             && self.password_file == other.password_file
             && same_option(self.worker_url.as_ref(), other.worker_url.as_ref())
             && self.worker_password_file == other.worker_password_file
+            && same_option(self.admin_url.as_ref(), other.admin_url.as_ref())
+            && self.admin_password_file == other.admin_password_file
+            && self.ca_file == other.ca_file
             && self.tenants_query == other.tenants_query
             && self.refresh == other.refresh
             && self.migrate == other.migrate
@@ -79,6 +82,15 @@ fn same_option(one: Option<&SecretString>, other: Option<&SecretString>) -> bool
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     }
+}
+
+/// An address of its own where there is one.
+fn or_own(
+    url: Option<&SecretString>,
+    file: Option<&Path>,
+    own: impl FnOnce() -> Result<SecretString, CredentialsError>,
+) -> Result<SecretString, CredentialsError> {
+    url.map_or_else(own, |url| with_password(url, file))
 }
 
 /// Puts the password of a file into a URL.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use etl_shared::settings::Known;
 
-use super::{Api, KNOWN, Limits, Poison, Queue, Reconcile, Restart, Runtime, Settings};
+use super::{Api, CredentialsSection, Isolation, KNOWN, Limits, Poison, Queue, Reconcile, Restart, Runtime, Settings};
 
 fn project_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
@@ -78,6 +78,22 @@ fn the_example_shows_the_true_defaults() {
     assert_eq!(settings.reconcile, Reconcile::default());
     assert_eq!(format!("{:?}", settings.poison), format!("{:?}", Poison::default()));
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
+    assert_eq!(settings.isolation, Isolation::default());
+    let shown = &settings.credentials;
+    let expected = CredentialsSection {
+        mode: shown.mode,
+        master_key_file: shown.master_key_file.clone(),
+        ..CredentialsSection::default()
+    };
+    assert_eq!((shown, shown.mode()), (&expected, CredentialsSection::default().mode()));
+    let settings = Settings {
+        queues: settings
+            .queues
+            .into_iter()
+            .map(|(name, queue)| (name, Queue { working_directory: None, ..queue }))
+            .collect(),
+        ..settings
+    };
     assert_eq!(settings.queues.into_values().collect::<Vec<_>>(), [Queue::default()]);
     let shortest = load("[broker]\nurl = \"amqp://h\"\n[database]\nurl = \"postgres://h/d\"");
     let (shown, default) = (settings.broker.unwrap(), shortest.broker.unwrap());

@@ -20,6 +20,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("password_file", Known::Value),
             ("worker_url", Known::Value),
             ("worker_password_file", Known::Value),
+            ("ca_file", Known::Value),
             ("queue_kind", Known::Value),
             ("management_url", Known::Value),
             ("management_password_file", Known::Value),
@@ -33,6 +34,9 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("password_file", Known::Value),
             ("worker_url", Known::Value),
             ("worker_password_file", Known::Value),
+            ("admin_url", Known::Value),
+            ("admin_password_file", Known::Value),
+            ("ca_file", Known::Value),
             ("tenants_query", Known::Value),
             ("refresh", Known::Value),
             ("migrate", Known::Value),
@@ -61,7 +65,32 @@ pub(super) const KNOWN: Known = Known::Section(&[
         ]),
     ),
     ("poison", Known::Section(&[("strikes", Known::Value), ("window", Known::Value)])),
-    ("limits", Known::Section(&[("sample_every", Known::Value)])),
+    (
+        "limits",
+        Known::Section(&[
+            ("sample_every", Known::Value),
+            ("memory_budget", Known::Value),
+            ("database_connections", Known::Value),
+        ]),
+    ),
+    (
+        "credentials",
+        Known::Section(&[
+            ("mode", Known::Value),
+            ("master_key_file", Known::Value),
+            ("prefix", Known::Value),
+            ("roles_prefix", Known::Value),
+        ]),
+    ),
+    (
+        "isolation",
+        Known::Section(&[
+            ("users", Known::Value),
+            ("uid_range", Known::Value),
+            ("filesystem", Known::Value),
+            ("cgroups", Known::Value),
+        ]),
+    ),
     (
         "queues",
         Known::Named(&Known::Section(&[
@@ -74,6 +103,13 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("environment", Known::Free),
             ("working_directory", Known::Value),
             ("log_max_size", Known::Value),
+            ("memory_soft", Known::Value),
+            ("memory_max", Known::Value),
+            ("tasks_max", Known::Value),
+            ("cpu_weight", Known::Value),
+            ("open_files", Known::Value),
+            ("readable", Known::Value),
+            ("writable", Known::Value),
         ])),
     ),
 ]);

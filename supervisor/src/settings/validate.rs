@@ -5,7 +5,7 @@ use std::path::Path;
 use etl_shared::{amqp, settings::SettingsError};
 use secrecy::ExposeSecret;
 
-use super::Settings;
+use super::{CredentialsMode, Queue, Settings, UidRange};
 use crate::broker::Management;
 
 impl Settings {
@@ -35,6 +35,7 @@ impl Settings {
             if queue.start_timeout.is_zero() {
                 return wrong(format!("queues.{name}.start_timeout must be longer than nothing"));
             }
+            queue.validate_limits().or_else(|detail| wrong(format!("queues.{name}.{detail}")))?;
             if queue.job_timeout.is_zero() {
                 return wrong(format!("queues.{name}.job_timeout must be longer than nothing"));
             }
@@ -66,6 +67,7 @@ impl Settings {
         if self.poison.window.is_zero() {
             return wrong("poison.window must be longer than nothing".to_owned());
         }
+        self.validate_walls().or_else(wrong)?;
         if let Some(broker) = &self.broker {
             for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
                 if let Err(error) = amqp::parse_url(url) {
@@ -83,7 +85,9 @@ impl Settings {
             }
         }
         if let Some(database) = &self.database {
-            for url in [Some(&database.url), database.worker_url.as_ref()].into_iter().flatten() {
+            for url in
+                [Some(&database.url), database.worker_url.as_ref(), database.admin_url.as_ref()].into_iter().flatten()
+            {
                 if url.expose_secret().parse::<tokio_postgres::Config>().is_err() {
                     return wrong(
                         "database: the URL cannot be read: expected postgres://USER@HOST:PORT/DATABASE".to_owned(),
@@ -92,6 +96,75 @@ impl Settings {
             }
         }
         Ok(())
+    }
+}
+
+impl Settings {
+    /// `[credentials]` and `[isolation]`.
+    fn validate_walls(&self) -> Result<(), String> {
+        let credentials = &self.credentials;
+        for (key, name) in [("prefix", &credentials.prefix), ("roles_prefix", &credentials.roles_prefix)] {
+            let well_formed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            if !name.starts_with(|first: char| first.is_ascii_lowercase())
+                || name.len() > 32
+                || !name.bytes().all(well_formed)
+            {
+                return Err(format!(
+                    "credentials.{key} = {name:?}: 1 to 32 lower-case letters, digits and _, beginning with a letter"
+                ));
+            }
+        }
+        if credentials.prefix == credentials.roles_prefix {
+            return Err("credentials.prefix and credentials.roles_prefix must differ".to_owned());
+        }
+        if credentials.mode() == CredentialsMode::PerTenant {
+            let missing = [
+                ("credentials.master_key_file", credentials.master_key_file.is_none()),
+                ("[broker] url", self.broker.is_none()),
+                ("broker.management_url", self.broker.as_ref().is_none_or(|broker| broker.management_url.is_none())),
+                ("[database] url", self.database.is_none()),
+            ];
+            if let Some((key, _)) = missing.iter().find(|(_, missing)| *missing) {
+                return Err(format!(
+                    "credentials.mode = \"per_tenant\" needs {key}: the supervisor makes each tenant's accounts itself"
+                ));
+            }
+        }
+        let UidRange { first, last } = self.isolation.uid_range;
+        if first < 1000 || last >= u32::MAX - 1 || (first <= 65_535 && last >= 61_184) {
+            return Err(format!(
+                "isolation.uid_range = \"{}\" meets ids that the system keeps for itself: 0 to 999 and 61184 to 65535",
+                self.isolation.uid_range
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    fn validate_limits(&self) -> Result<(), String> {
+        const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
+        if self.memory_soft < LEAST_MEMORY {
+            return Err("memory_soft must be at least 8MiB".to_owned());
+        }
+        if self.memory_max < self.memory_soft {
+            return Err(
+                "memory_max is smaller than memory_soft: a worker would be killed before it is replaced".to_owned()
+            );
+        }
+        if self.tasks_max == 0 || self.open_files < 16 {
+            return Err("tasks_max must be at least 1, and open_files at least 16".to_owned());
+        }
+        if !(1..=10_000).contains(&self.cpu_weight) {
+            return Err("cpu_weight must be from 1 to 10000".to_owned());
+        }
+        let paths = self.readable.iter().chain(&self.writable).chain(&self.working_directory);
+        match paths.into_iter().find(|path| !path.is_absolute()) {
+            Some(path) => {
+                Err(format!("readable, writable and working_directory: {} is not an absolute path", path.display()))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -162,6 +235,18 @@ mod tests {
             ("tenants = [1]\n[reconcile]\nafter = \"never\"", "\"off\""),
             ("tenants = [1]\n[reconcile]\nevery = \"0s\"", "reconcile.every"),
             ("tenants = [1]\n[reconcile]\nlimit = 0", "reconcile.limit"),
+            ("tenants = [1]\n[credentials]\nmode = \"per_tenant\"", "needs credentials.master_key_file"),
+            ("tenants = [1]\n[credentials]\nmaster_key_file = \"/x\"", "needs [broker] url"),
+            ("tenants = [1]\n[credentials]\nprefix = \"Tenant-\"", "credentials.prefix"),
+            ("tenants = [1]\n[credentials]\nprefix = \"etl_\"", "must differ"),
+            ("tenants = [1]\n[isolation]\nuid_range = \"100000\"", "400000..449999"),
+            ("tenants = [1]\n[isolation]\nuid_range = \"60000..70000\"", "keeps for itself"),
+            ("tenants = [1]\n[queues.transform]\nmemory_max = \"16MiB\"", "smaller than memory_soft"),
+            ("tenants = [1]\n[queues.transform]\nmemory_soft = 1000", "at least 8MiB"),
+            ("tenants = [1]\n[queues.transform]\ncpu_weight = 0", "from 1 to 10000"),
+            ("tenants = [1]\n[queues.transform]\nreadable = [\"x\"]", "not an absolute path"),
+            ("tenants = [1]\n[limits]\nmemory_budget = \"much\"", "3GiB"),
+            ("tenants = [1]\n[limits]\ndatabase_connections = \"many\"", "a number"),
         ] {
             let error = load(text).expect_err(text);
             assert!(error.contains(expected), "{text}\n gave: {error}");

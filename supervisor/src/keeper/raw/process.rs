@@ -44,6 +44,7 @@ pub(in crate::keeper) fn reap(pid: Pid) -> nix::Result<Option<(ExitStatus, Usage
         cpu_micros: micros(usage.ru_utime).saturating_add(micros(usage.ru_stime)),
         // The kernel counts in KiB.
         max_resident_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
+        out_of_memory: None,
     };
     Ok(Some((status, usage)))
 }

@@ -139,7 +139,7 @@ impl Server {
         }
         peer.greeted = true;
         let queue_types = self.parts.spawner.templates.types();
-        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types });
+        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types, walls: Vec::new() });
         for report in self.table.listing() {
             peer.tell(&report);
         }
