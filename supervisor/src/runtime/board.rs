@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{PartStatus, TenantList},
+    api::{PartStatus, TenantList, Wall},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -36,6 +36,7 @@ pub(super) struct Board {
     queues: Arc<BTreeMap<String, QueueSample>>,
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
+    walls: Arc<[Wall]>,
     tenant_list: Arc<TenantList>,
     settled: bool,
     dirty: bool,
@@ -51,6 +52,7 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
+            walls: Arc::default(),
             tenant_list: tenant_list.clone(),
             settled: false,
             turned_at: BootTime::now(),
@@ -62,6 +64,7 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
+            walls: Arc::default(),
             tenant_list,
             settled: false,
             dirty: false,
@@ -175,6 +178,15 @@ impl Board {
         self.set_part("keeper", pid.is_some(), detail);
     }
 
+    /// Shows what keeps workers apart. While no keeper answers, what the last one said is still true of its workers.
+    pub(super) fn set_walls(&mut self, walls: Vec<Wall>) {
+        for wall in walls.iter().filter(|wall| !wall.up && !self.walls.contains(wall)) {
+            tracing::warn!(wall = wall.name, why = wall.detail, "a wall between workers is down");
+        }
+        self.walls = walls.into();
+        self.dirty = true;
+    }
+
     /// Lets readers see it.
     pub(super) fn publish(&mut self) {
         self.published.store(Arc::new(FleetView {
@@ -183,6 +195,7 @@ impl Board {
             queues: self.queues.clone(),
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
+            walls: self.walls.clone(),
             tenant_list: self.tenant_list.clone(),
             settled: self.settled,
             turned_at: BootTime::now(),

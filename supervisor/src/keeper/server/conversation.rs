@@ -23,7 +23,7 @@ use crate::{
         peer::{Peer, Said},
         process_table::Token,
         protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
-        tree,
+        tree, walls,
     },
     settings::Settings,
 };
@@ -139,7 +139,8 @@ impl Server {
         }
         peer.greeted = true;
         let queue_types = self.parts.spawner.templates.types();
-        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types, walls: Vec::new() });
+        let walls = walls::of(&self.parts.spawner.isolation, &self.parts.spawner.templates);
+        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types, walls });
         for report in self.table.listing() {
             peer.tell(&report);
         }
@@ -164,6 +165,7 @@ impl Server {
                 return self.report(&Report::SpawnFailed { worker, incarnation, failure });
             }
         };
+        self.tidy_at = Some(Instant::now());
         let token = self.table.next_token();
         let watched = self.epoll.add(&spawned.pidfd, EpollEvent::new(EpollFlags::EPOLLIN, token.0));
         if let Err(errno) = watched {
@@ -190,6 +192,9 @@ impl Server {
             // What it left behind is being killed already; another look does no harm.
             return self.sweep();
         }
+        if signal == Signal::SIGKILL && matches!(scope, Scope::Tree) {
+            self.kill_completely(token);
+        }
         match scope {
             Scope::Group => self.signal_group(token, signal),
             Scope::Tree => {
@@ -215,7 +220,12 @@ impl Server {
                 if settings.runtime.directory != self.parts.runtime_directory {
                     tracing::warn!("runtime.directory has changed: that takes effect when the keeper is started again");
                 }
+                self.parts.spawner.isolation.replace(&settings, &self.parts.config_path);
                 self.parts.spawner.templates.replace(settings.queues);
+                if let Some(peer) = self.peer.as_mut().filter(|peer| peer.greeted) {
+                    let walls = walls::of(&self.parts.spawner.isolation, &self.parts.spawner.templates);
+                    peer.tell(&Report::Walls { walls });
+                }
                 tracing::info!("command templates read again");
             }
             Err(error) => self.refuse(format!("reload: {error}")),
