@@ -20,9 +20,11 @@ use nix::{
 use super::{PEER, REQUESTS_AT_ONCE, Server};
 use crate::{
     keeper::{
+        credentials::is_sealed,
         peer::{Peer, Said},
         process_table::Token,
         protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
+        template::failed,
         tree, walls,
     },
     settings::Settings,
@@ -149,7 +151,9 @@ impl Server {
     }
 
     fn spawn(&mut self, worker: WorkerName, incarnation: u64, credentials: Option<&OwnedFd>) {
-        let outcome = if self.stopping.is_some() {
+        let outcome = if credentials.is_some_and(|credentials| !is_sealed(credentials)) {
+            Err(failed("take over the credentials: what came is no sealed memory file".to_owned(), Errno::EINVAL))
+        } else if self.stopping.is_some() {
             // No fault of the worker's, so nothing that is held against it: it is tried again, by then with the next keeper.
             Err(SpawnFailure::LeaseHeld { holder: "a keeper that is stopping".to_owned() })
         } else if let Some((_, process)) = self.table.of_worker(&worker) {
