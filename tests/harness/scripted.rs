@@ -5,6 +5,7 @@
 
 use std::{
     fmt, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,6 +66,8 @@ impl Home {
     /// In this directory, which is made.
     pub fn create(directory: &Path) -> Self {
         fs::create_dir_all(directory).expect("a directory for the scripted workers");
+        // Workers are users of their own and write here all the same.
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).expect("a mode for it");
         Self(directory.to_owned())
     }
 
@@ -118,6 +121,7 @@ impl Home {
         // Renamed into place: a worker that starts now reads the old plan or the new one, never half of it.
         let unfinished = self.0.join(format!("{name}.unfinished"));
         fs::write(&unfinished, text).expect("a plan can be written");
+        fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o644)).expect("a plan can be read by all");
         fs::rename(unfinished, self.0.join(name)).expect("a plan can be put into place");
     }
 

@@ -72,6 +72,8 @@ impl Supervisor {
     pub fn prepare(setup: &Setup) -> Self {
         // Not below $TMPDIR, which may be long: a socket's path has 107 bytes at most.
         let directory = tempfile::Builder::new().prefix("etl-").tempdir_in("/tmp").expect("a temporary directory");
+        // Workers are other users, and what is theirs lies below it.
+        open_to(directory.path(), 0o711);
         let home = Home::create(&directory.path().join("home"));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let supervisor = Self { home, brain: None, arguments: Vec::new(), port, directory };

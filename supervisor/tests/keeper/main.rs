@@ -8,6 +8,7 @@ mod endings;
 mod families;
 mod fuzz;
 mod harness;
+mod isolation;
 mod never_two;
 mod spawning;
 mod stopping;
