@@ -115,7 +115,8 @@ fn probe(place: &Place, brain: &mut Brain) -> (Pid, Vec<(String, String)>) {
     let pid = brain.spawned("probe-2-1", 1);
     place.printed("probe-2-1", "finished");
     let log = place.log("probe-2-1");
-    let said = log.lines().filter_map(|line| line.split_once(": ")).map(|(what, came)| (what.to_owned(), came.to_owned()));
+    let said =
+        log.lines().filter_map(|line| line.split_once(": ")).map(|(what, came)| (what.to_owned(), came.to_owned()));
     (pid, said.collect())
 }
 
@@ -204,7 +205,9 @@ fn a_keeper_without_rights_starts_workers_and_says_which_walls_are_missing() {
 fn failure(brain: &mut Brain, worker: &str) -> String {
     brain.spawn(worker, 1);
     brain.until(|report| match report {
-        Report::SpawnFailed { worker: of, failure: SpawnFailure::Failed { step, error, .. }, .. } if *of == name(worker) => {
+        Report::SpawnFailed { worker: of, failure: SpawnFailure::Failed { step, error, .. }, .. }
+            if *of == name(worker) =>
+        {
             Some(format!("{step}: {error}"))
         }
         Report::Spawned { .. } | Report::SpawnFailed { .. } => panic!("{report:?}"),
@@ -264,7 +267,8 @@ fn user_ids_that_cannot_be_read_start_nobody() {
 
 #[test]
 fn a_worker_finds_its_directory_empty_whatever_the_one_before_it_left() {
-    let script = "ls -A | sed 's/^/found /'; echo looked; mkdir -p a/b/c; ln -s /etc/passwd link; chmod 000 a; exec sleep 600";
+    let script =
+        "ls -A | sed 's/^/found /'; echo looked; mkdir -p a/b/c; ln -s /etc/passwd link; chmod 000 a; exec sleep 600";
     let place = Place::new(&format!("[queues.messy]\ncommand = [\"sh\", \"-c\", {script:?}]\n"));
     let _keeper = place.start();
     let mut brain = place.brain();
