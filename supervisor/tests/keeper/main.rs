@@ -7,6 +7,7 @@ mod detached;
 mod endings;
 mod families;
 mod fuzz;
+mod groups;
 mod harness;
 mod isolation;
 mod never_two;
