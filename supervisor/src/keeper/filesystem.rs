@@ -55,7 +55,7 @@ pub(super) struct Filesystem {
     common: Vec<(PathFd, BitFlags<AccessFs>)>,
     etc: PathFd,
     /// In place of `/etc` where nothing else keeps a worker out of our own files.
-    etc_without_ours: Vec<PathFd>,
+    etc_without_ours: Vec<PathBuf>,
     /// Which parts the kernel knows.
     pub(super) signals: bool,
 }
@@ -141,9 +141,13 @@ impl Filesystem {
         for (place, access) in &self.common {
             rules = rules.add_rule(PathBeneath::new(place, *access))?;
         }
-        let etc = if view.own_user { std::slice::from_ref(&self.etc) } else { &self.etc_without_ours };
-        for place in etc {
-            rules = rules.add_rule(PathBeneath::new(place, self.read))?;
+        if view.own_user {
+            rules = rules.add_rule(PathBeneath::new(&self.etc, self.read))?;
+        } else {
+            // So many that they are not kept open.
+            for place in self.etc_without_ours.iter().filter_map(|path| PathFd::new(path).ok()) {
+                rules = rules.add_rule(PathBeneath::new(place, self.read))?;
+            }
         }
         // One that is missing is what the process will be told when it changes to it.
         let working_directory = view.working_directory.filter(|directory| directory.exists()).map(Path::to_owned);
@@ -181,10 +185,10 @@ fn program_places(program: &Path) -> Vec<PathBuf> {
 }
 
 /// Everything directly below `/etc` but our own configuration, with its passwords, and other secrets.
-fn etc_without(ours: &Path) -> Vec<PathFd> {
+fn etc_without(ours: &Path) -> Vec<PathBuf> {
     let ours = fs::canonicalize(ours).unwrap_or_else(|_| ours.to_owned());
     let is_secret = |name: &OsStr| NOT_FOR_WORKERS.iter().any(|secret| name == *secret);
     let entries = fs::read_dir("/etc").into_iter().flatten().flatten();
     let entries = entries.filter(|entry| !is_secret(&entry.file_name()) && !ours.starts_with(entry.path()));
-    entries.filter_map(|entry| PathFd::new(entry.path()).ok()).collect()
+    entries.map(|entry| entry.path()).collect()
 }

@@ -11,7 +11,7 @@ use nix::{
 use crate::harness::{Brain, Place, dies, lives, name};
 
 /// Says what comes of each attempt, one a line: `ATTEMPT: done` or `ATTEMPT: ERROR`.
-const PROBE: &str = r#"
+const PROBE: &str = r"
 import os, socket, sys, time
 def attempt(what, how):
     try:
@@ -50,7 +50,7 @@ attempt('write where it may read', lambda: open(place + '/reference/file', 'w'))
 attempt('open more files than allowed', lambda: [os.dup(0) for _ in range(200)])
 print('finished', flush=True)
 time.sleep(600)
-"#;
+";
 
 const REFUSED: [&str; 21] = [
     "read a secret of the system",
