@@ -53,7 +53,8 @@ impl Server {
 
     fn certificate_words(self, host: &str, error: &CertificateError) -> String {
         match error {
-            CertificateError::UnknownIssuer => format!(
+            // The second is an authority with the name of one of ours and another key, as after it was made anew.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
                 "the certificate of {host} was signed by an authority that is not trusted here: name the file with the authority's certificate, {}",
                 self.where_authorities_are()
             ),
@@ -115,6 +116,7 @@ mod tests {
         for (server, error, expected) in [
             (Server::Broker, certificate(CertificateError::UnknownIssuer), "[broker] ca_file"),
             (Server::Database, certificate(CertificateError::UnknownIssuer), "[database] ca_file"),
+            (Server::Management, certificate(CertificateError::BadSignature), "[broker] ca_file"),
             (Server::Database, certificate(wrong_name), "not for db.example: it is for DnsName(\"other.example\")"),
             (Server::Database, certificate(CertificateError::Expired), "db.example has expired"),
             (Server::Database, certificate(CertificateError::NotValidYet), "clock"),
