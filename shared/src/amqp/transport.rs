@@ -90,8 +90,9 @@ impl Reactor for Kit {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        let connecting = TcpStream::connect(address);
         async move {
-            let wire: Box<dyn Wire> = Box::new(TcpStream::connect(address).await?);
+            let wire: Box<dyn Wire> = Box::new(connecting.await?);
             Ok(wire.compat())
         }
     }
