@@ -144,3 +144,23 @@ async fn a_supervisor_that_trusts_nobody_says_so() {
     assert_ne!(migrated.code, 0, "{migrated:?}");
     assert!(migrated.stderr.contains("[database] ca_file"), "{migrated:?}");
 }
+
+#[tokio::test]
+async fn what_a_url_names_goes_before_the_configured_file() {
+    let platform = Platform::new().await;
+    platform.add_tenant(1).await;
+    let known = tls::endpoints().ca_file.display();
+    let broker = format!("{}?cacertfile={known}", tls::broker_url(&platform));
+    let database = format!("{}?sslmode=verify-ca&sslrootcert={known}", platform.database.url());
+    let setup = setup(&platform).set("broker", "url", &quoted(broker)).set("database", "url", &quoted(database));
+    let mut supervisor = Supervisor::prepare(&setup);
+    fs::copy(Authority::new().file(), supervisor.directory().join("ca.pem")).expect("a copy of the certificate");
+    supervisor.start_brain().await;
+    supervisor.until_running(&[1]).await;
+    let raw = platform.submit(1, &createmeta(1, Shape::SMALL).document).await;
+    platform.completed(&[raw]).await;
+    // The management API's URL names nothing, so the file counts, which is another authority's.
+    let seen = supervisor.cli(&["doctor"]).await.stdout;
+    let line = seen.lines().find(|line| line.starts_with("FAIL  management API")).unwrap_or_default();
+    assert!(line.contains("not trusted here"), "{seen}");
+}
