@@ -17,11 +17,13 @@ mod database;
 mod machine;
 mod raw_rows;
 mod walls;
+mod wire;
 
 /// Looks at everything that can be reached.
 pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
     let settings = place.settings()?;
     let mut findings = check::local(&settings);
+    findings.extend(wire::look(&settings));
     findings.extend(supervisor(place, &settings).await);
     let (more, asked) = database::look(&settings).await;
     findings.extend(more);
