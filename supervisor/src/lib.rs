@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod keeper;
 pub mod lifecycle;
+pub mod limits;
 pub mod poison;
 pub mod reconcile;
 pub mod runtime;

@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use etl_shared::{
     TenantId,
-    api::{FleetStatus, PartStatus, TenantList, WorkerState},
+    api::{BudgetStatus, FleetStatus, PartStatus, TenantList, WorkerState},
 };
 use etl_supervisor::{
     api::{ApiContext, Serving, serve},
@@ -61,6 +61,7 @@ fn view() -> FleetView {
         parts: BTreeMap::from([("keeper", PartStatus { ok: true, detail: "pid 2".to_owned() })]),
         keeper_pid: Some(2),
         tenant_list: Arc::new(TenantList { tenants, source: "database".to_owned(), refused: Some(vec![tenant(2)]) }),
+        budget: BudgetStatus::default(),
         settled: true,
         turned_at: BootTime::now(),
     }

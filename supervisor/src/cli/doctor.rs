@@ -15,6 +15,7 @@ mod broker;
 mod database;
 mod machine;
 mod raw_rows;
+mod room;
 
 /// Looks at everything that can be reached.
 pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
@@ -29,6 +30,7 @@ pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
     };
     findings.extend(broker::look(&settings, &tenants).await);
     findings.extend(machine::look(&settings, tenants.len()));
+    findings.push(room::memory(&settings, tenants.len()));
     finding::show(&findings)
 }
 

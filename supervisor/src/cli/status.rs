@@ -103,6 +103,11 @@ pub(super) async fn status(place: &Place, arguments: &Arguments) -> Result<ExitC
         Form::Wide => output::bytes(show::table(&workers, output::in_colour()).as_bytes())?,
         Form::Json => output::line(&serde_json::to_string_pretty(&fleet).into_diagnostic()?)?,
     }
+    if arguments.output == Form::Wide
+        && let Some(budget) = &fleet.supervisor.budget
+    {
+        output::remark(&show::budget(budget));
+    }
     if workers.is_empty() {
         output::remark(&match &arguments.pattern {
             Some(pattern) => format!("No worker matches {pattern}."),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{PartStatus, TenantList},
+    api::{BudgetStatus, PartStatus, TenantList},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -32,11 +32,14 @@ type Key = (TenantId, QueueType, u16);
 pub(super) struct Board {
     published: Arc<ArcSwap<FleetView>>,
     workers: BTreeMap<Key, Arc<WorkerView>>,
+    /// What is said of a worker whatever it does.
+    remarks: BTreeMap<Key, String>,
     tenants: Arc<BTreeMap<TenantId, bool>>,
     queues: Arc<BTreeMap<String, QueueSample>>,
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
     tenant_list: Arc<TenantList>,
+    budget: BudgetStatus,
     settled: bool,
     dirty: bool,
 }
@@ -52,17 +55,20 @@ impl Board {
             parts: BTreeMap::new(),
             keeper_pid: None,
             tenant_list: tenant_list.clone(),
+            budget: BudgetStatus::default(),
             settled: false,
             turned_at: BootTime::now(),
         };
         Self {
             published: Arc::new(ArcSwap::from_pointee(empty)),
             workers: BTreeMap::new(),
+            remarks: BTreeMap::new(),
             tenants: Arc::default(),
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
             tenant_list,
+            budget: BudgetStatus::default(),
             settled: false,
             dirty: false,
         }
@@ -95,7 +101,7 @@ impl Board {
         let view = WorkerView {
             name: name.clone(),
             state: slot.state().shown(),
-            reason: reason(slot),
+            reason: self.remarks.get(&key).map_or_else(|| reason(slot), |remark| format!("{}; {remark}", reason(slot))),
             process,
             incarnation: slot.incarnation(),
             restarts: slot.restarts(),
@@ -105,9 +111,18 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Says something of a worker from now on, until something else is said; returns whether that is new.
+    pub(super) fn remark(&mut self, name: &WorkerName, remark: Option<String>) -> bool {
+        match remark {
+            Some(remark) => self.remarks.insert(key(name), remark.clone()).as_ref() != Some(&remark),
+            None => self.remarks.remove(&key(name)).is_some(),
+        }
+    }
+
     /// Shows a worker no longer.
     pub(super) fn remove(&mut self, name: &WorkerName) {
         self.workers.remove(&key(name));
+        self.remarks.remove(&key(name));
         self.dirty = true;
     }
 
@@ -151,6 +166,12 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Shows what all workers together take.
+    pub(super) fn set_budget(&mut self, budget: BudgetStatus) {
+        self.dirty |= self.budget != budget;
+        self.budget = budget;
+    }
+
     /// The first reading of the tenants has been acted on.
     pub(super) fn set_settled(&mut self) {
         self.settled = true;
@@ -184,6 +205,7 @@ impl Board {
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
             tenant_list: self.tenant_list.clone(),
+            budget: self.budget,
             settled: self.settled,
             turned_at: BootTime::now(),
         }));

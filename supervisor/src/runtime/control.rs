@@ -20,8 +20,10 @@ use tokio::{
     time::{self, Instant},
 };
 
+use budget::Admissions;
 use deaths::Deaths;
 use forgiveness::Forgiveness;
+use memory::Memory;
 use progress::Progress;
 
 use super::{
@@ -44,8 +46,11 @@ use crate::{
     settings::Settings,
 };
 
+mod blocks;
+mod budget;
 mod deaths;
 mod forgiveness;
+mod memory;
 mod orders;
 mod progress;
 mod reload;
@@ -111,6 +116,8 @@ pub(super) struct Control {
     deaths: Deaths,
     forgiveness: Forgiveness,
     progress: Progress,
+    memory: Memory,
+    admissions: Admissions,
 }
 
 /// Whether the supervisor is on its way out.
@@ -146,6 +153,8 @@ impl Control {
             deaths: Deaths::default(),
             forgiveness: Forgiveness::default(),
             progress: Progress::default(),
+            memory: Memory::default(),
+            admissions: Admissions::new(),
             parts,
         }
     }
@@ -182,7 +191,7 @@ impl Control {
             // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
             Instant::now() + wait + Duration::from_millis(1)
         });
-        [fleet, self.progress_due(), self.publish_at, Some(self.housekeeping_at)]
+        [fleet, self.progress_due(), self.memory_due(), self.publish_at, Some(self.housekeeping_at)]
             .into_iter()
             .flatten()
             .min()
@@ -195,6 +204,7 @@ impl Control {
             self.happened(Event::Tick);
         }
         self.look_for_progress();
+        self.look_at_memory();
         self.answer_the_forgiving();
         let instant = Instant::now();
         self.conclude_overdue(instant);
@@ -261,10 +271,13 @@ impl Control {
                     let death = verdict.and_then(|_| slot.tally().next_back());
                     log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
                 }
+                self.room_of(&worker);
             }
             Effect::Removed { worker } => {
                 tracing::info!(worker = %worker, "removed");
                 self.forgiveness.removed(&worker);
+                self.memory.forget(&worker);
+                self.room_of(&worker);
                 self.parts.board.remove(&worker);
             }
         }
@@ -322,7 +335,9 @@ impl Control {
                 self.happened(Event::SpawnFailed { worker, incarnation, trouble });
             }
             Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
-            Report::Exited { worker, incarnation, status, at, .. } => self.ended(worker, incarnation, status, at),
+            Report::Exited { worker, incarnation, status, usage, at, .. } => {
+                self.ended(worker, incarnation, status, &usage, at);
+            }
             Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
         }
     }
@@ -341,25 +356,28 @@ impl Control {
             }
             News::QueueReady(queue) => {
                 self.ready_queues.insert(queue.clone());
-                self.for_queue(&queue, |worker| Event::Unblocked { worker });
+                for worker in self.workers_of_queue(&queue) {
+                    self.check_what_is_missing(&worker);
+                }
             }
             News::QueueMissing { queue, why } => {
                 self.ready_queues.remove(&queue);
-                self.for_queue(&queue, |worker| Event::Blocked { worker, on: why.clone() });
+                for worker in self.workers_of_queue(&queue) {
+                    self.happened(Event::Blocked { worker, on: why.clone() });
+                }
             }
+            News::Seats(seats) => self.seats_known(seats),
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded(order) => self.apply(order),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }
     }
 
-    fn for_queue(&mut self, queue: &str, event: impl Fn(WorkerName) -> Event) {
-        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return };
+    fn workers_of_queue(&self, queue: &str) -> Vec<WorkerName> {
+        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return Vec::new() };
         let slots = self.parts.settings.queues.get(&queue_type).map_or(0, |queue| queue.workers);
-        for slot in (1..=slots).filter_map(std::num::NonZeroU16::new) {
-            let worker = WorkerName { queue_type: queue_type.clone(), tenant, slot };
-            self.happened(event(worker));
-        }
+        let slots = (1..=slots).filter_map(std::num::NonZeroU16::new);
+        slots.map(|slot| WorkerName { queue_type: queue_type.clone(), tenant, slot }).collect()
     }
 
     fn tenant_list(&self) -> TenantList {

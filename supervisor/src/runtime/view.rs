@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etl_shared::{
     TenantId, Verdict, WorkerName,
-    api::{PartStatus, TenantList, WorkerState},
+    api::{BudgetStatus, PartStatus, TenantList, WorkerState},
     flight::Phase,
 };
 
@@ -25,6 +25,8 @@ pub struct FleetView {
     pub keeper_pid: Option<i32>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
+    /// What all workers together take.
+    pub budget: BudgetStatus,
     /// The first reading of the tenants has been acted on.
     pub settled: bool,
     /// When the control loop last turned.

@@ -71,6 +71,7 @@ impl Document {
             keeper_pid: self.view.keeper_pid,
             // How much was lost for others is none of a tenant's business.
             republished_messages: if self.only.is_none() { self.republished } else { 0 },
+            budget: self.only.is_none().then_some(self.view.budget),
             parts: self.view.parts.iter().map(|(name, part)| ((*name).to_owned(), self.visible(part))).collect(),
         };
         Beginning { running: states.contains_key(&WorkerState::Running), states, supervisor }
@@ -161,6 +162,7 @@ mod tests {
         assert!(status.running);
         assert_eq!(status.tenants[&tenant(1000)].workers[0].name.to_string(), "transform-1000-1");
         assert_eq!(status.supervisor.parts["broker"].detail, "connected");
+        assert_eq!(status.supervisor.budget.unwrap().workers, 1000);
     }
 
     #[test]
@@ -185,6 +187,7 @@ mod tests {
         assert_eq!(status.states.values().sum::<usize>(), 1);
         assert!(status.supervisor.parts["broker"].ok);
         assert_eq!(status.supervisor.parts["broker"].detail, "");
+        assert!(status.supervisor.budget.is_none());
         assert!(read(synthetic(5), Some(tenant(6))).tenants.is_empty());
     }
 }

@@ -97,6 +97,7 @@ impl Control {
                 modified
             });
         }
+        self.ask_for_room(&wanted);
         let gone: Vec<WorkerName> =
             self.fleet.slots().map(|(name, _)| name).filter(|name| !wanted.contains_key(name)).cloned().collect();
         for worker in gone {
@@ -130,12 +131,6 @@ impl Control {
             self.tenants.iter().flatten().map(|tenant| (*tenant, switches.is_up(*tenant))).collect();
         let list = self.tenant_list();
         self.parts.board.set_tenants(tenants, list);
-    }
-
-    fn missing_for(&self, worker: &WorkerName) -> Option<String> {
-        self.parts.settings.broker.as_ref()?;
-        let queue = worker.queue().to_string();
-        (!self.ready_queues.contains(&queue)).then(|| format!("waits until the broker has its queue {queue}"))
     }
 }
 
