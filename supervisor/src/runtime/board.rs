@@ -78,8 +78,8 @@ impl Board {
         self.dirty
     }
 
-    /// Shows a worker as it stands now.
-    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot) {
+    /// Shows a worker as it stands now, perhaps standing in for another one.
+    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot, stands_in_for: Option<&WorkerName>) {
         let key = key(name);
         let sample_of = |pid| {
             let shown = self.workers.get(&key)?.process?;
@@ -95,7 +95,10 @@ impl Board {
         let view = WorkerView {
             name: name.clone(),
             state: slot.state().shown(),
-            reason: reason(slot),
+            reason: match stands_in_for {
+                Some(other) if slot.wanted() == Wanted::Up => format!("stands in while {other} is replaced"),
+                _ => reason(slot),
+            },
             process,
             incarnation: slot.incarnation(),
             restarts: slot.restarts(),
