@@ -84,8 +84,8 @@ impl Board {
         self.dirty
     }
 
-    /// Shows a worker as it stands now.
-    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot) {
+    /// Shows a worker as it stands now, perhaps standing in for another one.
+    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot, stands_in_for: Option<&WorkerName>) {
         let key = key(name);
         let sample_of = |pid| {
             let shown = self.workers.get(&key)?.process?;
@@ -101,7 +101,11 @@ impl Board {
         let view = WorkerView {
             name: name.clone(),
             state: slot.state().shown(),
-            reason: self.remarks.get(&key).map_or_else(|| reason(slot), |remark| format!("{}; {remark}", reason(slot))),
+            reason: match (stands_in_for, self.remarks.get(&key)) {
+                (Some(other), _) if slot.wanted() == Wanted::Up => format!("stands in while {other} is replaced"),
+                (_, Some(remark)) => format!("{}; {remark}", reason(slot)),
+                (_, None) => reason(slot),
+            },
             process,
             incarnation: slot.incarnation(),
             restarts: slot.restarts(),

@@ -9,12 +9,7 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::{
-    TenantId, WorkerName,
-    api::TenantList,
-    credentials::{Credentials, handover_without_credentials},
-};
-use nix::libc;
+use etl_shared::{TenantId, WorkerName, api::TenantList, credentials::Credentials};
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
@@ -37,11 +32,8 @@ use super::{
 use crate::{
     broker::WantedQueues,
     clock::BootTime,
-    keeper::{
-        self,
-        protocol::{Report, Request, Scope, SpawnFailure},
-    },
-    lifecycle::{Effect, Event, Fleet, Found, SpawnTrouble, StopSignal, Why},
+    keeper::protocol::{Report, SpawnFailure},
+    lifecycle::{Event, Fleet, Found, Reliefs, SpawnTrouble, Why},
     poison::Ledger,
     settings::Settings,
 };
@@ -49,10 +41,12 @@ use crate::{
 mod blocks;
 mod budget;
 mod deaths;
+mod effects;
 mod forgiveness;
 mod memory;
 mod orders;
 mod progress;
+mod relief;
 mod reload;
 mod samples;
 mod signals;
@@ -99,6 +93,7 @@ pub(super) struct Parts {
 pub(super) struct Control {
     parts: Parts,
     fleet: Fleet,
+    reliefs: Reliefs,
     link: KeeperLink,
     /// `None` until somebody has said which tenants there are.
     tenants: Option<BTreeSet<TenantId>>,
@@ -137,6 +132,7 @@ impl Control {
         let policy = reload::policy(&parts.settings);
         let link = KeeperLink::open(parts.config.clone(), parts.settings.runtime.clone(), !parts.external_keeper);
         Self {
+            reliefs: Reliefs::new(policy.max_concurrent_starts),
             fleet: Fleet::new(policy, seed),
             link,
             tenants: None,
@@ -186,7 +182,8 @@ impl Control {
 
     /// When the loop has something to do although nothing happens.
     fn wake_at(&self) -> Instant {
-        let fleet = self.fleet.next_deadline().map(|deadline| {
+        let fleet = [self.fleet.next_deadline(), self.reliefs.next_deadline()].into_iter().flatten().min();
+        let fleet = fleet.map(|deadline| {
             let wait = deadline.since(BootTime::now());
             // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
             Instant::now() + wait + Duration::from_millis(1)
@@ -203,6 +200,7 @@ impl Control {
         if self.fleet.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.happened(Event::Tick);
         }
+        self.advance_reliefs();
         self.look_for_progress();
         self.look_at_memory();
         self.answer_the_forgiving();
@@ -235,54 +233,6 @@ impl Control {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Spawn { worker, incarnation } => {
-                let suspicions = self.suspicions_for(&worker);
-                self.forgiveness.tells(&worker, incarnation, &suspicions);
-                let document = match &self.parts.handover {
-                    None if suspicions.is_empty() => None,
-                    None => Some(handover_without_credentials(suspicions)),
-                    Some(handover) => Some(handover.to_handover(suspicions)),
-                };
-                match document.as_ref().map(keeper::credentials_memfd).transpose() {
-                    Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
-                    Err(error) => {
-                        let detail = format!("hand over its credentials: {error}");
-                        let trouble = SpawnTrouble::Failed { detail };
-                        self.happened(Event::SpawnFailed { worker, incarnation, trouble });
-                    }
-                }
-            }
-            Effect::Stop { worker, incarnation, signal } => {
-                let (signal, scope) = match signal {
-                    StopSignal::Term => (libc::SIGTERM, Scope::Group),
-                    StopSignal::Kill => (libc::SIGKILL, Scope::Tree),
-                };
-                self.link.send(&Request::Signal { worker: worker.clone(), incarnation, signal, scope }, None);
-                if signal == libc::SIGTERM {
-                    // A process that was stopped hears TERM only when it goes on.
-                    self.link.send(&Request::Signal { worker, incarnation, signal: libc::SIGCONT, scope }, None);
-                }
-            }
-            Effect::Changed { worker, from, to, verdict } => {
-                if let Some(slot) = self.fleet.slot(&worker) {
-                    self.parts.board.show(&worker, slot);
-                    let death = verdict.and_then(|_| slot.tally().next_back());
-                    log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
-                }
-                self.room_of(&worker);
-            }
-            Effect::Removed { worker } => {
-                tracing::info!(worker = %worker, "removed");
-                self.forgiveness.removed(&worker);
-                self.memory.forget(&worker);
-                self.room_of(&worker);
-                self.parts.board.remove(&worker);
-            }
-        }
-    }
-
     fn hear(&mut self, from_keeper: FromKeeper) {
         match from_keeper {
             FromKeeper::Connected { pid } => {
@@ -295,6 +245,7 @@ impl Control {
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
                 self.forgiveness.processes_are_known(false);
+                self.abandon_reliefs(|_| true);
                 self.happened(Event::KeeperLost);
             }
             FromKeeper::Absent(why) => {
@@ -375,9 +326,7 @@ impl Control {
 
     fn workers_of_queue(&self, queue: &str) -> Vec<WorkerName> {
         let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return Vec::new() };
-        let slots = self.parts.settings.queues.get(&queue_type).map_or(0, |queue| queue.workers);
-        let slots = (1..=slots).filter_map(std::num::NonZeroU16::new);
-        slots.map(|slot| WorkerName { queue_type: queue_type.clone(), tenant, slot }).collect()
+        self.fleet.crew(&queue_type, tenant).map(|(worker, _)| worker.clone()).collect()
     }
 
     fn tenant_list(&self) -> TenantList {
@@ -386,17 +335,5 @@ impl Control {
             source: self.tenants_source.to_owned(),
             refused: self.refused.as_ref().map(|refused| refused.iter().copied().collect()),
         }
-    }
-}
-
-fn log_change(worker: &WorkerName, incarnation: u64, from: &str, to: &str, death: Option<&crate::lifecycle::Death>) {
-    let verdict = death.map(|death| death.verdict.to_string());
-    let detail = death.and_then(|death| death.detail.as_deref());
-    if to == "FATAL" {
-        tracing::error!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "given up");
-    } else if from == to && verdict.is_none() {
-        tracing::debug!(%worker, tenant = %worker.tenant, incarnation, state = to, "worker");
-    } else {
-        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "worker");
     }
 }

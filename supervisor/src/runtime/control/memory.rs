@@ -14,7 +14,7 @@ use super::Control;
 use crate::{
     clock::BootTime,
     keeper::protocol::{ExitStatus, Request, Scope, Usage},
-    lifecycle::{Event, Slot, State, StopCause},
+    lifecycle::{Slot, State, StopCause},
     limits::{Finding, Look, MemoryLimits, TooSmall, Watches, Work},
     runtime::{sample::look, view::Sample},
 };
@@ -60,7 +60,9 @@ impl Control {
             incarnation,
             resident: sample.resident_memory_bytes,
             age: sample.at.since(started_at),
-            leaving: matches!(self.fleet.slot(worker).map(Slot::state), Some(State::Stopping { .. })),
+            // A stand-in leaves in a moment.
+            leaving: matches!(self.fleet.slot(worker).map(Slot::state), Some(State::Stopping { .. }))
+                || self.reliefs.stands_in_for(worker).is_some(),
             work: sample.messages.map(|messages| Work {
                 settled: messages.done + messages.dead_lettered,
                 in_hand: messages.phase.has_messages_in_hand(),
@@ -132,7 +134,7 @@ impl Control {
             %worker, tenant = %worker.tenant, incarnation = look.incarnation, %uses, memory_soft = %soft,
             "more memory than its soft limit for a while: it is replaced"
         );
-        self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Recycle });
+        self.relieve([worker.clone()], StopCause::Recycle);
     }
 
     fn kill_for_its_memory(&mut self, worker: &WorkerName, look: &Look, limits: MemoryLimits) {
@@ -185,7 +187,7 @@ impl Control {
         if self.parts.board.remark(worker, remark)
             && let Some(slot) = self.fleet.slot(worker)
         {
-            self.parts.board.show(worker, slot);
+            self.parts.board.show(worker, slot, self.reliefs.stands_in_for(worker));
         }
     }
 }

@@ -57,6 +57,11 @@ impl Control {
 
     fn restart(&mut self, selection: Selection) -> Result<usize, ControlError> {
         self.serving()?;
+        // An order to replace them at once comes before one to do it with care.
+        self.abandon_reliefs(|crew| match selection {
+            Selection::All => true,
+            Selection::Tenant(tenant) => crew.tenant == tenant,
+        });
         // Those that run now are replaced; those that are switched on below are new anyway.
         let workers = self.selected(selection);
         for worker in workers.clone() {

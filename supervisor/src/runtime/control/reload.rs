@@ -27,7 +27,11 @@ impl Control {
             Ok(handover) => self.parts.handover = handover,
             Err(error) => tracing::error!(%error, "the workers' credentials were not read again; the old ones stay"),
         }
-        self.fleet.set_policy(policy(&self.parts.settings));
+        let policy = policy(&self.parts.settings);
+        self.reliefs.set_places(policy.max_concurrent_starts);
+        self.fleet.set_policy(policy);
+        // A slot in which somebody stands in may be one of the configured ones from now on.
+        self.abandon_reliefs(|_| true);
         // Before anything is replaced, or it would come back in the old way.
         self.link.send(&Request::Reload, None);
         let changed: Vec<QueueType> = self

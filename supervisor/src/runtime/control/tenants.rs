@@ -98,8 +98,9 @@ impl Control {
             });
         }
         self.ask_for_room(&wanted);
-        let gone: Vec<WorkerName> =
-            self.fleet.slots().map(|(name, _)| name).filter(|name| !wanted.contains_key(name)).cloned().collect();
+        // A stand-in is on nobody's list: whoever wants it removes it.
+        let is_gone = |name: &&WorkerName| !wanted.contains_key(*name) && !self.reliefs.wants(name);
+        let gone: Vec<WorkerName> = self.fleet.slots().map(|(name, _)| name).filter(is_gone).cloned().collect();
         for worker in gone {
             self.happened(Event::Remove { worker, why: Why::NotListed });
         }
@@ -119,7 +120,7 @@ impl Control {
             if now.is_none()
                 && let Some(slot) = self.fleet.slot(&worker)
             {
-                self.parts.board.show(&worker, slot);
+                self.parts.board.show(&worker, slot, None);
             }
         }
         self.show_tenants();
