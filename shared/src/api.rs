@@ -224,6 +224,9 @@ pub struct SupervisorStatus {
     /// What all workers together take; only told to those who see all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetStatus>,
+    /// What keeps workers apart on this machine, and what does not; for admins only.
+    #[serde(default)]
+    pub walls: Vec<Wall>,
     /// Every part with its condition, such as `"broker": {"ok": true, "detail": "connected"}`.
     pub parts: BTreeMap<String, PartStatus>,
 }

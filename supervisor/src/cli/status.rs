@@ -100,13 +100,19 @@ pub(super) async fn status(place: &Place, arguments: &Arguments) -> Result<ExitC
     let workers: Vec<_> = fleet.tenants.values().flat_map(|tenant| &tenant.workers).collect();
     match arguments.output {
         Form::Text => output::bytes(show::lines(&workers, output::in_colour()).as_bytes())?,
-        Form::Wide => output::bytes(show::table(&workers, output::in_colour()).as_bytes())?,
+        Form::Wide => {
+            output::bytes(show::table(&workers, output::in_colour()).as_bytes())?;
+            if arguments.pattern.is_none() {
+                output::bytes(show::walls(&fleet.supervisor.walls, output::in_colour()).as_bytes())?;
+            }
+        }
         Form::Json => output::line(&serde_json::to_string_pretty(&fleet).into_diagnostic()?)?,
     }
     if arguments.output == Form::Wide
+        && arguments.pattern.is_none()
         && let Some(budget) = &fleet.supervisor.budget
     {
-        output::remark(&show::budget(budget));
+        output::line(&show::budget(budget))?;
     }
     if workers.is_empty() {
         output::remark(&match &arguments.pattern {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{BudgetStatus, PartStatus, TenantList},
+    api::{BudgetStatus, PartStatus, TenantList, Wall},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -38,6 +38,7 @@ pub(super) struct Board {
     queues: Arc<BTreeMap<String, QueueSample>>,
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
+    walls: Arc<[Wall]>,
     tenant_list: Arc<TenantList>,
     budget: BudgetStatus,
     settled: bool,
@@ -54,6 +55,7 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
+            walls: Arc::default(),
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
             settled: false,
@@ -67,6 +69,7 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
+            walls: Arc::default(),
             tenant_list,
             budget: BudgetStatus::default(),
             settled: false,
@@ -200,6 +203,20 @@ impl Board {
         self.set_part("keeper", pid.is_some(), detail);
     }
 
+    /// Shows what keeps workers apart. While no keeper answers, what the last one said is still true of its workers.
+    pub(super) fn set_walls(&mut self, walls: Vec<Wall>) {
+        for wall in walls.iter().filter(|wall| !wall.up && !self.walls.contains(wall)) {
+            tracing::warn!(wall = wall.name, why = wall.detail, "a wall between workers is down");
+        }
+        self.walls = walls.into();
+        self.dirty = true;
+    }
+
+    /// Whether this wall stands; not where nobody has said so.
+    pub(super) fn wall_is_up(&self, name: &str) -> bool {
+        self.walls.iter().any(|wall| wall.name == name && wall.up)
+    }
+
     /// Lets readers see it.
     pub(super) fn publish(&mut self) {
         self.published.store(Arc::new(FleetView {
@@ -208,6 +225,7 @@ impl Board {
             queues: self.queues.clone(),
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
+            walls: self.walls.clone(),
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
             settled: self.settled,

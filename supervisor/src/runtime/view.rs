@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etl_shared::{
     TenantId, Verdict, WorkerName,
-    api::{BudgetStatus, PartStatus, TenantList, WorkerState},
+    api::{BudgetStatus, PartStatus, TenantList, Wall, WorkerState},
     flight::Phase,
 };
 
@@ -23,6 +23,8 @@ pub struct FleetView {
     pub parts: BTreeMap<&'static str, PartStatus>,
     /// The keeper's pid while it answers.
     pub keeper_pid: Option<i32>,
+    /// What keeps workers apart on this machine, and what does not.
+    pub walls: Arc<[Wall]>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
     /// What all workers together take.

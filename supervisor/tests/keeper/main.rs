@@ -6,6 +6,7 @@ mod conversation;
 mod detached;
 mod endings;
 mod families;
+mod fuzz;
 mod harness;
 mod never_two;
 mod spawning;

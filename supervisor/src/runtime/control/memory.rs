@@ -29,8 +29,6 @@ const LOOKS_IN_A_TURN: usize = 50;
 pub(super) struct Memory {
     watches: Watches,
     turn_at: Option<BootTime>,
-    /// The kernel holds the hard limit.
-    held: bool,
     /// Processes that were killed here for their memory, until they are gone.
     killed: HashSet<(WorkerName, u64)>,
 }
@@ -40,19 +38,13 @@ impl Memory {
     pub(super) fn forget(&mut self, worker: &WorkerName) {
         self.watches.forget(worker);
     }
-
-    /// Whether the kernel holds the hard limits, by the word of the keeper that answers now.
-    #[cfg_attr(not(test), expect(dead_code, reason = "said once the keeper says it"))]
-    pub(super) const fn set_held(&mut self, held: bool) {
-        self.held = held;
-    }
 }
 
 impl Control {
     /// A worker was looked at.
     pub(super) fn watch_memory(&mut self, worker: &WorkerName, sample: &Sample) {
         let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { return };
-        let limits = MemoryLimits { soft: queue.memory_soft, max: queue.memory_max, held: self.memory.held };
+        let limits = MemoryLimits { soft: queue.memory_soft, max: queue.memory_max, held: self.kernel_holds_memory() };
         let Some((incarnation, _, started_at)) = self.fleet.slot(worker).and_then(|slot| slot.state().process()) else {
             return;
         };
@@ -128,6 +120,11 @@ impl Control {
         self.remark(worker, None);
     }
 
+    /// By the word of the keeper.
+    fn kernel_holds_memory(&self) -> bool {
+        self.parts.board.wall_is_up("memory")
+    }
+
     fn replace_for_its_memory(&mut self, worker: &WorkerName, look: &Look, limits: MemoryLimits) {
         let (uses, soft) = (size(look.resident), size(limits.soft));
         tracing::warn!(
@@ -168,7 +165,8 @@ impl Control {
         }
         // A supervisor that was killed right after it had killed a worker has told nobody.
         let max = self.parts.settings.queues.get(&worker.queue_type)?.memory_max;
-        let had_it_all = usage.out_of_memory.is_none() && !self.memory.held && usage.max_resident_bytes >= max;
+        let had_it_all =
+            usage.out_of_memory.is_none() && !self.kernel_holds_memory() && usage.max_resident_bytes >= max;
         if had_it_all { Some(true) } else { usage.out_of_memory }
     }
 
