@@ -69,9 +69,14 @@ impl Setup {
             .set("runtime", "state_directory", &place("state"))
             .set("limits", "sample_every", "\"1s\"")
             .set("api", "listen", &quoted(format!("127.0.0.1:{port}")));
+        // Supervisors of tests that run at the same time would give their workers the same users.
+        let isolation = whole.values.entry("isolation".to_owned()).or_default();
+        isolation.entry("users".to_owned()).or_insert_with(|| "\"off\"".to_owned());
         let command = whole.values.get("queues.transform").and_then(|queue| queue.get("command"));
         if self.scripted && command.is_none() {
+            let home = format!("[{}]", quoted(directory.join("home")));
             whole = whole.set("queues.transform", "command", &scripted_command(directory));
+            whole = whole.set("queues.transform", "writable", &home);
         }
         let mut text = String::new();
         for (section, values) in whole.values {
