@@ -350,3 +350,5 @@ async fn strikes_that_are_too_old_are_forgotten_at_the_start_and_every_hour() {
     assert_eq!(scene.control.parts.strikes, Ledger::default());
     assert!(matches!(scene.notes.try_recv(), Ok(Note::Expire { .. })));
 }
+
+mod memory;
