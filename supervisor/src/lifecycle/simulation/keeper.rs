@@ -135,6 +135,7 @@ impl World {
         }
         if self.connected {
             self.connected = false;
+            self.abandon_reliefs(|_| true);
             self.tell(Event::KeeperLost);
         }
         let away = between(&mut self.rng, 100, 20_000);
