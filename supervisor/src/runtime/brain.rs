@@ -217,9 +217,11 @@ fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {
 /// What every worker is handed, where both broker and database are configured.
 pub(super) fn handover(settings: &Settings) -> Result<Option<Credentials>, CredentialsError> {
     match (&settings.broker, &settings.database) {
-        (Some(broker), Some(database)) => {
-            Ok(Some(Credentials { amqp_url: broker.workers_url()?, database_url: database.workers_url()? }))
-        }
+        (Some(broker), Some(database)) => Ok(Some(Credentials {
+            amqp_url: broker.workers_url()?,
+            database_url: database.workers_url()?,
+            prove: false,
+        })),
         _ => Ok(None),
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Nature {
     /// Only KILL ends it.
     IgnoresTerm,
     SlowExit,
-    /// Exit code 69 or 75 while the dependency is down.
+    /// Exit code 69, 75 or 77 while the dependency is down.
     NeedsDependency,
     /// Exit code 78.
     Misconfigured,
