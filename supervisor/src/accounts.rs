@@ -5,10 +5,14 @@
 //! still uses its secret. Nothing secret is stored: a password is derived from the master key, the kind of account, the tenant
 //! and the generation.
 
+mod addresses;
 mod derive;
 mod names;
 mod news;
+mod rotation;
 
+pub use addresses::{Addresses, AddressesError};
 pub use derive::{Kind, MasterKey, MasterKeyError};
 pub use names::Names;
 pub use news::{AccountNews, AccountOrder};
+pub use rotation::{Act, Rotation, Seen};
