@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{PartStatus, TenantList},
+    api::{PartStatus, TenantCredentials, TenantList},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -36,6 +36,7 @@ pub(super) struct Board {
     queues: Arc<BTreeMap<String, QueueSample>>,
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
+    accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     tenant_list: Arc<TenantList>,
     settled: bool,
     dirty: bool,
@@ -51,6 +52,7 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
+            accounts: None,
             tenant_list: tenant_list.clone(),
             settled: false,
             turned_at: BootTime::now(),
@@ -62,6 +64,7 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
+            accounts: None,
             tenant_list,
             settled: false,
             dirty: false,
@@ -160,6 +163,21 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Every tenant has accounts of its own; none of them is known yet.
+    pub(super) fn show_accounts(&mut self) {
+        self.accounts = Some(Arc::default());
+    }
+
+    /// Shows a tenant's accounts, or no longer.
+    pub(super) fn set_account(&mut self, tenant: TenantId, account: Option<TenantCredentials>) {
+        let accounts = Arc::make_mut(self.accounts.get_or_insert_default());
+        match account {
+            Some(account) => accounts.insert(tenant, account),
+            None => accounts.remove(&tenant),
+        };
+        self.dirty = true;
+    }
+
     /// Shows depths.
     pub(super) fn set_queues(&mut self, queues: BTreeMap<String, QueueSample>) {
         self.queues = Arc::new(queues);
@@ -186,6 +204,7 @@ impl Board {
             queues: self.queues.clone(),
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
+            accounts: self.accounts.clone(),
             tenant_list: self.tenant_list.clone(),
             settled: self.settled,
             turned_at: BootTime::now(),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     board::Board,
-    control::{Control, Parts},
+    control::{AccountParts, Control, Parts, WantedAccounts},
     handle::Handle,
     lock::{InstanceLock, LockError},
     news::News,
@@ -23,11 +23,12 @@ use super::{
     strikes_file,
 };
 use crate::{
+    accounts::{AccountOrder, Addresses, AddressesError},
     api,
     broker::{Backstop, BrokerTask},
     keeper,
     reconcile::{Reconciler, Republished},
-    settings::Settings,
+    settings::{CredentialsMode, Settings},
     store::{StoreTask, TenantSource},
 };
 
@@ -61,6 +62,9 @@ pub enum BrainError {
     /// A secret cannot be read.
     #[error("the credentials for the workers cannot be put together")]
     Credentials(#[from] CredentialsError),
+    /// The workers' accounts cannot be used.
+    #[error("tenants cannot have accounts of their own")]
+    Accounts(#[from] AddressesError),
     /// The admin API cannot be served.
     #[error("the admin API cannot be served")]
     Api(#[from] api::ServeError),
@@ -87,7 +91,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let strikes = strikes_file::read(&settings.runtime.state_directory);
     let handover = handover(&settings)?;
 
-    let board = Board::new();
+    let mut board = Board::new();
     let view = board.published();
     let (news_sender, news) = mpsc::unbounded_channel();
     let (orders_sender, orders) = mpsc::channel(64);
@@ -98,6 +102,12 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
     let republished = Republished::default();
     let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
+    let accounts = accounts(&settings)?;
+    let (accounts, _account_orders) =
+        accounts.map_or((None, None), |(parts, orders, wanted)| (Some(parts), Some((orders, wanted))));
+    if accounts.is_some() {
+        board.show_accounts();
+    }
     let outside =
         Outside { settings: settings.clone(), reconciler, news: news_sender, wanted_queues_seen, reload_tenants_seen };
     outside.start(recorder, orders, notes)?;
@@ -113,6 +123,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         detach: options.detach,
         external_keeper: options.external_keeper,
         handover,
+        accounts,
         switches: state.switches,
         last_tenants: state.tenants,
         news,
@@ -204,6 +215,21 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished) ->
         republished,
         look: Some(super::sample::look),
     }
+}
+
+type AccountEnds = (AccountParts, mpsc::UnboundedReceiver<AccountOrder>, watch::Receiver<WantedAccounts>);
+
+/// The control loop's end of what it has to do with accounts, and the other ends; `None`: all workers share one.
+fn accounts(settings: &Settings) -> Result<Option<AccountEnds>, AddressesError> {
+    let (CredentialsMode::PerTenant, Some(broker), Some(database)) =
+        (settings.credentials.mode(), &settings.broker, &settings.database)
+    else {
+        return Ok(None);
+    };
+    let addresses = Addresses::of(&settings.credentials, broker, database)?;
+    let (orders, ordered) = mpsc::unbounded_channel();
+    let (wanted, seen) = watch::channel(None);
+    Ok(Some((AccountParts { addresses, orders, wanted }, ordered, seen)))
 }
 
 fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {

@@ -15,6 +15,9 @@ use tokio::{
     time::{self, Instant},
 };
 
+pub(super) use accounts::{AccountParts, WantedAccounts};
+
+use accounts::Accounts;
 use deaths::Deaths;
 use forgiveness::Forgiveness;
 use progress::Progress;
@@ -36,6 +39,7 @@ use crate::{
     settings::Settings,
 };
 
+mod accounts;
 mod deaths;
 mod effects;
 mod forgiveness;
@@ -43,6 +47,7 @@ mod orders;
 mod progress;
 mod relief;
 mod reload;
+mod rotation;
 mod samples;
 mod signals;
 mod tenants;
@@ -66,6 +71,8 @@ pub(super) struct Parts {
     pub external_keeper: bool,
     /// What workers are handed, where broker and database are configured.
     pub handover: Option<Credentials>,
+    /// Where every tenant has accounts of its own; then nobody is handed those above.
+    pub accounts: Option<AccountParts>,
     /// What operators have switched, as read at the start.
     pub switches: Switches,
     /// The tenants believed last, as read at the start.
@@ -89,6 +96,7 @@ pub(super) struct Control {
     parts: Parts,
     fleet: Fleet,
     reliefs: Reliefs,
+    accounts: Accounts,
     link: KeeperLink,
     /// `None` until somebody has said which tenants there are.
     tenants: Option<BTreeSet<TenantId>>,
@@ -126,6 +134,7 @@ impl Control {
         let link = KeeperLink::open(parts.config.clone(), parts.settings.runtime.clone(), !parts.external_keeper);
         Self {
             reliefs: Reliefs::new(policy.max_concurrent_starts),
+            accounts: Accounts::default(),
             fleet: Fleet::new(policy, seed),
             link,
             tenants: None,
@@ -192,6 +201,7 @@ impl Control {
             self.happened(Event::Tick);
         }
         self.advance_reliefs();
+        self.advance_rotations();
         self.look_for_progress();
         self.answer_the_forgiving();
         let instant = Instant::now();
@@ -235,6 +245,7 @@ impl Control {
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
                 self.forgiveness.processes_are_known(false);
+                self.accounts.processes_are_known = false;
                 self.abandon_reliefs(|_| true);
                 self.happened(Event::KeeperLost);
             }
@@ -295,24 +306,30 @@ impl Control {
             }
             News::QueueReady(queue) => {
                 self.ready_queues.insert(queue.clone());
-                self.for_queue(&queue, |worker| Event::Unblocked { worker });
+                for worker in self.crew_of(&queue) {
+                    let event = match self.missing_for(&worker) {
+                        None => Event::Unblocked { worker },
+                        Some(on) => Event::Blocked { worker, on },
+                    };
+                    self.happened(event);
+                }
             }
             News::QueueMissing { queue, why } => {
                 self.ready_queues.remove(&queue);
-                self.for_queue(&queue, |worker| Event::Blocked { worker, on: why.clone() });
+                for worker in self.crew_of(&queue) {
+                    self.happened(Event::Blocked { worker, on: why.clone() });
+                }
             }
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded(order) => self.apply(order),
+            News::Account(news) => self.accounts_changed(news),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }
     }
 
-    fn for_queue(&mut self, queue: &str, event: impl Fn(WorkerName) -> Event) {
-        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return };
-        let crew: Vec<WorkerName> = self.fleet.crew(&queue_type, tenant).map(|(worker, _)| worker.clone()).collect();
-        for worker in crew {
-            self.happened(event(worker));
-        }
+    fn crew_of(&self, queue: &str) -> Vec<WorkerName> {
+        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return Vec::new() };
+        self.fleet.crew(&queue_type, tenant).map(|(worker, _)| worker.clone()).collect()
     }
 
     fn tenant_list(&self) -> TenantList {

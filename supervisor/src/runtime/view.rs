@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etl_shared::{
     TenantId, Verdict, WorkerName,
-    api::{PartStatus, TenantList, WorkerState},
+    api::{PartStatus, TenantCredentials, TenantList, WorkerState},
     flight::Phase,
 };
 
@@ -23,6 +23,8 @@ pub struct FleetView {
     pub parts: BTreeMap<&'static str, PartStatus>,
     /// The keeper's pid while it answers.
     pub keeper_pid: Option<i32>,
+    /// Each tenant's own accounts; `None`: all workers share one.
+    pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
     /// The first reading of the tenants has been acted on.

@@ -16,7 +16,12 @@ impl Control {
         self.ask_relief(workers, cause, Purpose::Fresh);
     }
 
-    fn ask_relief(&mut self, workers: impl IntoIterator<Item = WorkerName>, cause: StopCause, purpose: Purpose) {
+    pub(super) fn ask_relief(
+        &mut self,
+        workers: impl IntoIterator<Item = WorkerName>,
+        cause: StopCause,
+        purpose: Purpose,
+    ) {
         if self.going == Going::On {
             self.reliefs.ask(workers, cause, purpose);
         }
@@ -43,7 +48,10 @@ impl Control {
         for step in steps {
             match step {
                 Step::Tell(event) => self.happened(event),
-                Step::Over(outcome) => relief_is_over(&outcome),
+                Step::Over(outcome) => {
+                    relief_is_over(&outcome);
+                    self.rotation_relieved(&outcome);
+                }
             }
         }
     }

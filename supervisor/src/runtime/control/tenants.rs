@@ -122,6 +122,7 @@ impl Control {
                 self.parts.board.show(&worker, slot, None);
             }
         }
+        self.want_accounts();
         self.show_tenants();
     }
 
@@ -133,8 +134,11 @@ impl Control {
         self.parts.board.set_tenants(tenants, list);
     }
 
-    fn missing_for(&self, worker: &WorkerName) -> Option<String> {
+    pub(super) fn missing_for(&self, worker: &WorkerName) -> Option<String> {
         self.parts.settings.broker.as_ref()?;
+        if let Some(accounts) = self.accounts_missing(worker.tenant) {
+            return Some(accounts);
+        }
         let queue = worker.queue().to_string();
         (!self.ready_queues.contains(&queue)).then(|| format!("waits until the broker has its queue {queue}"))
     }
