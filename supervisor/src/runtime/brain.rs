@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     board::Board,
-    control::{AccountParts, Control, Parts, WantedAccounts},
+    control::{AccountParts, Control, Parts},
     handle::Handle,
     lock::{InstanceLock, LockError},
     news::News,
@@ -23,12 +23,12 @@ use super::{
     strikes_file,
 };
 use crate::{
-    accounts::{AccountOrder, Addresses, AddressesError},
+    accounts::{AccountsError, AccountsTask, Addresses, AddressesError},
     api,
     broker::{Backstop, BrokerTask},
     keeper,
     reconcile::{Reconciler, Republished},
-    settings::{CredentialsMode, Settings},
+    settings::Settings,
     store::{StoreTask, TenantSource},
 };
 
@@ -64,7 +64,10 @@ pub enum BrainError {
     Credentials(#[from] CredentialsError),
     /// The workers' accounts cannot be used.
     #[error("tenants cannot have accounts of their own")]
-    Accounts(#[from] AddressesError),
+    Addresses(#[from] AddressesError),
+    /// They cannot be looked after.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// The admin API cannot be served.
     #[error("the admin API cannot be served")]
     Api(#[from] api::ServeError),
@@ -102,14 +105,18 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
     let republished = Republished::default();
     let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
-    let accounts = accounts(&settings)?;
-    let (accounts, _account_orders) =
-        accounts.map_or((None, None), |(parts, orders, wanted)| (Some(parts), Some((orders, wanted))));
+    let (accounts, accounts_task) = accounts(&settings, news_sender.clone())?.unzip();
     if accounts.is_some() {
         board.show_accounts();
     }
-    let outside =
-        Outside { settings: settings.clone(), reconciler, news: news_sender, wanted_queues_seen, reload_tenants_seen };
+    let outside = Outside {
+        settings: settings.clone(),
+        reconciler,
+        accounts: accounts_task,
+        news: news_sender,
+        wanted_queues_seen,
+        reload_tenants_seen,
+    };
     outside.start(recorder, orders, notes)?;
 
     let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished))?;
@@ -155,6 +162,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 struct Outside {
     settings: Settings,
     reconciler: Option<Reconciler>,
+    accounts: Option<AccountsTask>,
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
@@ -175,6 +183,9 @@ impl Outside {
             runtime.block_on(async {
                 if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
                     tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
+                }
+                if let Some(accounts) = self.accounts {
+                    tokio::spawn(accounts.run());
                 }
                 if let Some(broker) = self.settings.broker {
                     tokio::spawn(BrokerTask::new(broker, self.wanted_queues_seen, self.news.clone()).run());
@@ -217,19 +228,20 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished) ->
     }
 }
 
-type AccountEnds = (AccountParts, mpsc::UnboundedReceiver<AccountOrder>, watch::Receiver<WantedAccounts>);
-
-/// The control loop's end of what it has to do with accounts, and the other ends; `None`: all workers share one.
-fn accounts(settings: &Settings) -> Result<Option<AccountEnds>, AddressesError> {
-    let (CredentialsMode::PerTenant, Some(broker), Some(database)) =
-        (settings.credentials.mode(), &settings.broker, &settings.database)
-    else {
-        return Ok(None);
-    };
-    let addresses = Addresses::of(&settings.credentials, broker, database)?;
+/// The control loop's end of what it has to do with accounts, and whoever looks after them; `None`: all workers share one.
+fn accounts(
+    settings: &Settings,
+    news: mpsc::UnboundedSender<News>,
+) -> Result<Option<(AccountParts, AccountsTask)>, BrainError> {
     let (orders, ordered) = mpsc::unbounded_channel();
     let (wanted, seen) = watch::channel(None);
-    Ok(Some((AccountParts { addresses, orders, wanted }, ordered, seen)))
+    let tell = move |told| {
+        let _ = news.send(News::Account(told));
+    };
+    let Some(task) = AccountsTask::new(settings, seen, ordered, tell)? else { return Ok(None) };
+    let (Some(broker), Some(database)) = (&settings.broker, &settings.database) else { return Ok(None) };
+    let addresses = Addresses::of(&settings.credentials, broker, database)?;
+    Ok(Some((AccountParts { addresses, orders, wanted }, task)))
 }
 
 fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {

@@ -15,7 +15,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-pub(super) use accounts::{AccountParts, WantedAccounts};
+pub(super) use accounts::AccountParts;
 
 use accounts::Accounts;
 use deaths::Deaths;

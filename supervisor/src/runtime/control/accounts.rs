@@ -15,15 +15,12 @@ use tokio::{
 
 use super::Control;
 use crate::{
-    accounts::{AccountNews, AccountOrder, Addresses, Rotation},
+    accounts::{AccountNews, AccountOrder, Addresses, Rotation, WantedTenants},
     lifecycle::{Dependency, Event, Purpose, Slot, State},
 };
 
 /// A tenant's accounts are not set up again more often than this, however often a login is refused.
 const REPAIR_EVERY: Duration = Duration::from_secs(10);
-
-/// Who should have accounts; `None`: nobody knows yet.
-pub(in crate::runtime) type WantedAccounts = Option<Arc<BTreeSet<TenantId>>>;
 
 /// What the loop is given where tenants have accounts of their own.
 pub(in crate::runtime) struct AccountParts {
@@ -32,7 +29,7 @@ pub(in crate::runtime) struct AccountParts {
     /// Asks for something about them.
     pub orders: mpsc::UnboundedSender<AccountOrder>,
     /// Who should have some.
-    pub wanted: watch::Sender<WantedAccounts>,
+    pub wanted: watch::Sender<WantedTenants>,
 }
 
 /// What the loop knows of them.
