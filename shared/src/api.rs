@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TenantId, Verdict, WorkerName};
 
+mod credentials;
 mod dead_letters;
 
+pub use credentials::{CredentialsStatus, LastRotation, RotateRequest, RotationAccepted, TenantCredentials};
 pub use dead_letters::{
     DeadLetter, DeadLetterDetail, DeadLetterPage, LetterFailure, LetterFilter, LetterSelection, LetterState,
     LettersSettled,

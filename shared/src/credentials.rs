@@ -18,6 +18,8 @@ pub struct Credentials {
     pub amqp_url: SecretString,
     /// `postgres://user:password@host:port/database`
     pub database_url: SecretString,
+    /// They are new: the worker logs in to the database, too, before it says that it is ready. Otherwise it does so when it has work.
+    pub prove: bool,
 }
 
 /// The form in the memory file. Not public, so that nobody serialises secrets by accident.
@@ -27,6 +29,8 @@ struct Wire {
     amqp_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    prove: bool,
     #[serde(default, skip_serializing_if = "Suspicions::is_empty")]
     suspicions: Suspicions,
 }
@@ -77,7 +81,8 @@ impl Credentials {
             file.read_to_string(&mut text).map_err(|_| CredentialsError::BadHandover)?;
             return Self::from_handover(&text);
         }
-        let credentials = Self { amqp_url: find_amqp_url()?, database_url: Self::load_database_url()? };
+        let (amqp_url, database_url) = (find_amqp_url()?, Self::load_database_url()?);
+        let credentials = Self { amqp_url, database_url, prove: false };
         Ok((credentials, Suspicions::default()))
     }
 
@@ -91,6 +96,7 @@ impl Credentials {
     pub fn to_handover(&self, suspicions: Suspicions) -> SecretString {
         let wire = Wire {
             suspicions,
+            prove: self.prove,
             amqp_url: Some(self.amqp_url.expose_secret().to_owned()),
             database_url: Some(self.database_url.expose_secret().to_owned()),
         };
@@ -102,6 +108,7 @@ impl Credentials {
         let credentials = Self {
             amqp_url: wire.amqp_url.map_or_else(find_amqp_url, |url| Ok(url.into()))?,
             database_url: wire.database_url.map_or_else(Self::load_database_url, |url| Ok(url.into()))?,
+            prove: wire.prove,
         };
         Ok((credentials, wire.suspicions))
     }
@@ -115,7 +122,7 @@ impl Wire {
 
 /// What the supervisor writes into the memory file where it has no credentials to hand over.
 pub fn handover_without_credentials(suspicions: Suspicions) -> SecretString {
-    Wire { amqp_url: None, database_url: None, suspicions }.to_document()
+    Wire { amqp_url: None, database_url: None, prove: false, suspicions }.to_document()
 }
 
 fn find_amqp_url() -> Result<SecretString, CredentialsError> {
@@ -151,8 +158,11 @@ mod tests {
 
     #[test]
     fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
-        let given =
-            Credentials { amqp_url: "amqp://a:b@h/".to_owned().into(), database_url: "postgres://p".to_owned().into() };
+        let given = Credentials {
+            amqp_url: "amqp://a:b@h/".to_owned().into(),
+            database_url: "postgres://p".to_owned().into(),
+            prove: true,
+        };
         let suspicions =
             Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
         let handover = given.to_handover(suspicions.clone());
@@ -160,11 +170,12 @@ mod tests {
         assert_eq!(taken.amqp_url.expose_secret(), "amqp://a:b@h/");
         assert_eq!(taken.database_url.expose_secret(), "postgres://p");
         assert_eq!(suspected, suspicions);
+        assert!(taken.prove);
     }
 
     #[test]
     fn where_nothing_is_suspected_the_document_is_what_it_always_was() {
-        let given = Credentials { amqp_url: "a".to_owned().into(), database_url: "b".to_owned().into() };
+        let given = Credentials { amqp_url: "a".to_owned().into(), database_url: "b".to_owned().into(), prove: false };
         let document = given.to_handover(Suspicions::default());
         assert_eq!(document.expose_secret(), r#"{"amqp_url":"a","database_url":"b"}"#);
         assert!(Credentials::from_handover(document.expose_secret()).unwrap().1.is_empty());
@@ -185,8 +196,11 @@ mod tests {
 
     #[test]
     fn no_debug_output_shows_a_secret() {
-        let given =
-            Credentials { amqp_url: "amqp://a:hunter2@h/".to_owned().into(), database_url: "x".to_owned().into() };
+        let given = Credentials {
+            amqp_url: "amqp://a:hunter2@h/".to_owned().into(),
+            database_url: "x".to_owned().into(),
+            prove: false,
+        };
         assert!(!format!("{given:?}").contains("hunter2"));
     }
 

@@ -51,6 +51,7 @@ fn worker(name: &str, state: WorkerState, reason: &str) -> Arc<WorkerView> {
 fn view() -> FleetView {
     let tenants = vec![tenant(1), tenant(2)];
     FleetView {
+        accounts: None,
         workers: [
             worker("transform-1-1", WorkerState::Running, "ready"),
             worker("transform-2-1", WorkerState::Backoff, "EXIT(1), next start in 4s"),
@@ -83,6 +84,9 @@ impl Supervisor {
         std::thread::spawn(move || {
             while let Some(order) = taken.blocking_recv() {
                 match order {
+                    Order::Rotate { answer, .. } => {
+                        let _ = answer.send(Err(etl_supervisor::runtime::ControlError::SharedCredentials));
+                    }
                     Order::Control { answer, .. } => {
                         let mut next = FleetView::clone(&fleet.load());
                         next.workers = next

@@ -33,8 +33,10 @@ pub(super) struct Arguments {
 
 /// Whose workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whom {
+pub(super) enum Whom {
+    /// Everybody's.
     All,
+    /// This tenant's.
     Tenant(TenantId),
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
         (Some(StopCause::Recycle), _) => Verdict::Recycle,
         (Some(StopCause::NeverReady | StopCause::Hung), _) | (None, Exit::Stuck) => Verdict::Hung,
         (None, Exit::Code(exit_code::DRAINED)) => Verdict::Drained,
-        (None, Exit::Code(exit_code::UNAVAILABLE | exit_code::TRY_LATER)) => Verdict::Dependency,
+        (None, Exit::Code(exit_code::UNAVAILABLE | exit_code::TRY_LATER | exit_code::REFUSED)) => Verdict::Dependency,
         (None, Exit::Code(code)) => Verdict::Exit(code),
         (None, Exit::Signal(signal)) => Verdict::Crash(signal),
         (None, Exit::Unknown) => Verdict::Lost,

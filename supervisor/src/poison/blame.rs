@@ -29,6 +29,7 @@ pub fn blame(exit: Exit, told_to_leave: Option<StopCause>) -> Option<Blame> {
                 exit_code::DATA,
                 exit_code::UNAVAILABLE,
                 exit_code::TRY_LATER,
+                exit_code::REFUSED,
                 exit_code::CONFIGURATION,
             ];
             (!proper.contains(&code)).then_some(Blame::Own)

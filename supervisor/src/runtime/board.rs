@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{BudgetStatus, PartStatus, TenantList, Wall},
+    api::{BudgetStatus, PartStatus, TenantCredentials, TenantList, Wall},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -39,6 +39,7 @@ pub(super) struct Board {
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
     walls: Arc<[Wall]>,
+    accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     tenant_list: Arc<TenantList>,
     budget: BudgetStatus,
     settled: bool,
@@ -56,6 +57,7 @@ impl Board {
             parts: BTreeMap::new(),
             keeper_pid: None,
             walls: Arc::default(),
+            accounts: None,
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
             settled: false,
@@ -70,6 +72,7 @@ impl Board {
             parts: BTreeMap::new(),
             keeper_pid: None,
             walls: Arc::default(),
+            accounts: None,
             tenant_list,
             budget: BudgetStatus::default(),
             settled: false,
@@ -185,6 +188,21 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Every tenant has accounts of its own; none of them is known yet.
+    pub(super) fn show_accounts(&mut self) {
+        self.accounts = Some(Arc::default());
+    }
+
+    /// Shows a tenant's accounts, or no longer.
+    pub(super) fn set_account(&mut self, tenant: TenantId, account: Option<TenantCredentials>) {
+        let accounts = Arc::make_mut(self.accounts.get_or_insert_default());
+        match account {
+            Some(account) => accounts.insert(tenant, account),
+            None => accounts.remove(&tenant),
+        };
+        self.dirty = true;
+    }
+
     /// Shows depths.
     pub(super) fn set_queues(&mut self, queues: BTreeMap<String, QueueSample>) {
         self.queues = Arc::new(queues);
@@ -226,6 +244,7 @@ impl Board {
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
             walls: self.walls.clone(),
+            accounts: self.accounts.clone(),
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
             settled: self.settled,

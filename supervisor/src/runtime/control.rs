@@ -15,6 +15,9 @@ use tokio::{
     time::{self, Instant},
 };
 
+pub(super) use accounts::AccountParts;
+
+use accounts::Accounts;
 use budget::Admissions;
 use deaths::Deaths;
 use forgiveness::Forgiveness;
@@ -38,6 +41,7 @@ use crate::{
     settings::Settings,
 };
 
+mod accounts;
 mod blocks;
 mod budget;
 mod deaths;
@@ -48,6 +52,7 @@ mod orders;
 mod progress;
 mod relief;
 mod reload;
+mod rotation;
 mod samples;
 mod signals;
 mod tenants;
@@ -71,6 +76,8 @@ pub(super) struct Parts {
     pub external_keeper: bool,
     /// What workers are handed, where broker and database are configured.
     pub handover: Option<Credentials>,
+    /// Where every tenant has accounts of its own; then nobody is handed those above.
+    pub accounts: Option<AccountParts>,
     /// What operators have switched, as read at the start.
     pub switches: Switches,
     /// The tenants believed last, as read at the start.
@@ -94,6 +101,7 @@ pub(super) struct Control {
     parts: Parts,
     fleet: Fleet,
     reliefs: Reliefs,
+    accounts: Accounts,
     link: KeeperLink,
     /// `None` until somebody has said which tenants there are.
     tenants: Option<BTreeSet<TenantId>>,
@@ -133,6 +141,7 @@ impl Control {
         let link = KeeperLink::open(parts.config.clone(), parts.settings.runtime.clone(), !parts.external_keeper);
         Self {
             reliefs: Reliefs::new(policy.max_concurrent_starts),
+            accounts: Accounts::default(),
             fleet: Fleet::new(policy, seed),
             link,
             tenants: None,
@@ -201,6 +210,7 @@ impl Control {
             self.happened(Event::Tick);
         }
         self.advance_reliefs();
+        self.advance_rotations();
         self.look_for_progress();
         self.look_at_memory();
         self.answer_the_forgiving();
@@ -246,6 +256,7 @@ impl Control {
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
                 self.forgiveness.processes_are_known(false);
+                self.accounts.processes_are_known = false;
                 self.abandon_reliefs(|_| true);
                 self.happened(Event::KeeperLost);
             }
@@ -309,24 +320,25 @@ impl Control {
             }
             News::QueueReady(queue) => {
                 self.ready_queues.insert(queue.clone());
-                for worker in self.workers_of_queue(&queue) {
+                for worker in self.crew_of(&queue) {
                     self.check_what_is_missing(&worker);
                 }
             }
             News::QueueMissing { queue, why } => {
                 self.ready_queues.remove(&queue);
-                for worker in self.workers_of_queue(&queue) {
+                for worker in self.crew_of(&queue) {
                     self.happened(Event::Blocked { worker, on: why.clone() });
                 }
             }
             News::Seats(seats) => self.seats_known(seats),
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded(order) => self.apply(order),
+            News::Account(news) => self.accounts_changed(news),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }
     }
 
-    fn workers_of_queue(&self, queue: &str) -> Vec<WorkerName> {
+    fn crew_of(&self, queue: &str) -> Vec<WorkerName> {
         let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return Vec::new() };
         self.fleet.crew(&queue_type, tenant).map(|(worker, _)| worker.clone()).collect()
     }

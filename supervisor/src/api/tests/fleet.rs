@@ -48,6 +48,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
     let queue = QueueSample { messages_ready: 3, consumers: 1, at: now };
     let ok = |detail: &str| PartStatus { ok: true, detail: detail.to_owned() };
     FleetView {
+        accounts: None,
         workers: ids.iter().map(worker).collect(),
         tenants: Arc::new(ids.iter().map(|id| (*id, true)).collect()),
         queues: Arc::new(ids.iter().map(|id| (format!("transform_queue_tenant_{id}"), queue)).collect()),
@@ -102,6 +103,12 @@ pub(crate) fn handle(view: FleetView) -> (Handle, Arc<ArcSwap<FleetView>>) {
                 }
                 Order::Forgive { answer, .. } => {
                     let _ = answer.send(Ok(false));
+                }
+                Order::Rotate { selection: Selection::Tenant(id), answer, .. } if !fleet.tenants.contains_key(&id) => {
+                    let _ = answer.send(Err(ControlError::UnknownTenant(id)));
+                }
+                Order::Rotate { answer, .. } => {
+                    let _ = answer.send(Err(ControlError::SharedCredentials));
                 }
                 Order::ConfirmTenants { answer, .. } => {
                     let _ = answer.send(Err(ControlError::NothingToConfirm));

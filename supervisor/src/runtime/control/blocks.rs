@@ -8,7 +8,9 @@ use crate::lifecycle::Event;
 impl Control {
     /// What is missing, for a person; the first of it, where it is more than one thing.
     pub(super) fn missing_for(&self, worker: &WorkerName) -> Option<String> {
-        self.missing_queue(worker).or_else(|| self.missing_room(worker))
+        let broker = self.parts.settings.broker.is_some();
+        let accounts = || self.accounts_missing(worker.tenant).filter(|_| broker);
+        accounts().or_else(|| self.missing_queue(worker)).or_else(|| self.missing_room(worker))
     }
 
     /// Something that it needs has come or gone: whether it may start is decided by everything together.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use etl_shared::{
-    QueueName, WorkerName,
+    QueueName, WorkerName, exit_code,
     flight::{FlightRecord, monotonic_ms},
     suspicion::Suspicions,
 };
@@ -124,12 +124,15 @@ impl Control {
                 return;
             }
         }
-        self.conclude(worker, incarnation, exit);
+        self.conclude(&worker, incarnation, exit);
     }
 
-    fn conclude(&mut self, worker: WorkerName, incarnation: u64, exit: Exit) {
+    fn conclude(&mut self, worker: &WorkerName, incarnation: u64, exit: Exit) {
         self.link.send(&Request::Noted { worker: worker.clone(), incarnation }, None);
-        self.happened(Event::Exited { worker, incarnation, exit });
+        self.happened(Event::Exited { worker: worker.clone(), incarnation, exit });
+        if exit == Exit::Code(exit_code::REFUSED) {
+            self.login_refused(worker);
+        }
     }
 
     /// The keeper has said everything that was there.
@@ -143,6 +146,7 @@ impl Control {
         self.forgiveness.processes_are_known(true);
         // Those that were found run; whoever was to run may have to wait behind them.
         self.ask_for_room_again();
+        self.accounts.processes_are_known = true;
         self.happened(Event::KeeperUp);
         self.reconcile();
     }
@@ -172,7 +176,7 @@ impl Control {
     fn conclude_those(&mut self, which: impl Fn(&Unrecorded) -> bool) {
         let done: Vec<_> = self.deaths.unrecorded.extract_if(.., |one| which(one)).collect();
         for Unrecorded { worker, incarnation, exit, .. } in done {
-            self.conclude(worker, incarnation, exit);
+            self.conclude(&worker, incarnation, exit);
         }
         if self.deaths.listed {
             self.listed();

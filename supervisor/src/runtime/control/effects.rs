@@ -18,10 +18,14 @@ impl Control {
             Effect::Spawn { worker, incarnation } => {
                 let suspicions = self.suspicions_for(&worker);
                 self.forgiveness.tells(&worker, incarnation, &suspicions);
-                let document = match &self.parts.handover {
-                    None if suspicions.is_empty() => None,
-                    None => Some(handover_without_credentials(suspicions)),
-                    Some(handover) => Some(handover.to_handover(suspicions)),
+                let document = match self.credentials_for(&worker, incarnation) {
+                    Ok(None) if suspicions.is_empty() => None,
+                    Ok(None) => Some(handover_without_credentials(suspicions)),
+                    Ok(Some(handover)) => Some(handover.to_handover(suspicions)),
+                    Err(why) => {
+                        let trouble = SpawnTrouble::Failed { detail: why.to_owned() };
+                        return self.happened(Event::SpawnFailed { worker, incarnation, trouble });
+                    }
                 };
                 match document.as_ref().map(keeper::credentials_memfd).transpose() {
                     Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
@@ -46,16 +50,18 @@ impl Control {
             Effect::Changed { worker, from, to, verdict } => {
                 if let Some(slot) = self.fleet.slot(&worker) {
                     self.parts.board.show(&worker, slot, self.reliefs.stands_in_for(&worker));
-                    let death = verdict.and_then(|_| slot.tally().next_back());
+                    let death = verdict.as_ref().and_then(|_| slot.tally().next_back());
                     log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
                 }
                 self.room_of(&worker);
+                self.account_touched(&worker, false);
             }
             Effect::Removed { worker } => {
                 tracing::info!(worker = %worker, "removed");
                 self.forgiveness.removed(&worker);
                 self.memory.forget(&worker);
                 self.room_of(&worker);
+                self.account_touched(&worker, true);
                 self.parts.board.remove(&worker);
             }
         }

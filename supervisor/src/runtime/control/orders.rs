@@ -23,6 +23,9 @@ impl Control {
             Recorded::Restart(selection, answer) => {
                 let _ = answer.send(self.restart(selection));
             }
+            Recorded::Rotate(selection, answer) => {
+                let _ = answer.send(self.rotate(selection));
+            }
             Recorded::Forgive { queue, fingerprint, answer } => self.forgive(queue, fingerprint, answer),
             Recorded::ConfirmTenants(answer) => {
                 let _ = answer.send(match self.refused.take() {

@@ -15,7 +15,12 @@ impl Control {
         self.ask_relief(workers, cause, Purpose::Fresh);
     }
 
-    fn ask_relief(&mut self, workers: impl IntoIterator<Item = WorkerName>, cause: StopCause, purpose: Purpose) {
+    pub(super) fn ask_relief(
+        &mut self,
+        workers: impl IntoIterator<Item = WorkerName>,
+        cause: StopCause,
+        purpose: Purpose,
+    ) {
         if self.going == Going::On {
             self.reliefs.ask(workers, cause, purpose);
         }
@@ -42,7 +47,10 @@ impl Control {
         for step in steps {
             match step {
                 Step::Tell(event) => self.happened(event),
-                Step::Over(outcome) => relief_is_over(&outcome),
+                Step::Over(outcome) => {
+                    relief_is_over(&outcome);
+                    self.rotation_relieved(&outcome);
+                }
             }
         }
     }

@@ -80,6 +80,7 @@ impl Control {
             ("broker", old.broker == new.broker),
             ("database", old.database == new.database),
             ("api", old.api == new.api),
+            ("credentials", old.credentials == new.credentials),
             ("reconcile", old.reconcile == new.reconcile),
             ("tenants (between a list and the database)", old.tenants.is_some() == new.tenants.is_some()),
         ] {
@@ -91,6 +92,7 @@ impl Control {
         new.broker.clone_from(&old.broker);
         new.database.clone_from(&old.database);
         new.api = old.api.clone();
+        new.credentials = old.credentials.clone();
         new.reconcile.clone_from(&old.reconcile);
         if new.tenants.is_some() != old.tenants.is_some() {
             new.tenants.clone_from(&old.tenants);

@@ -123,6 +123,7 @@ impl Control {
                 self.parts.board.show(&worker, slot, None);
             }
         }
+        self.want_accounts();
         self.show_tenants();
     }
 

@@ -46,6 +46,7 @@ impl Scene {
             detach: false,
             external_keeper: true,
             handover: None,
+            accounts: None,
             switches: Switches::default(),
             last_tenants: [].into(),
             news: mpsc::unbounded_channel().1,
