@@ -10,6 +10,7 @@ pub mod environment;
 pub mod exit_code;
 pub mod flight;
 pub mod headers;
+pub mod hidden;
 mod inherited_fd;
 pub mod message;
 #[cfg(feature = "migrations")]

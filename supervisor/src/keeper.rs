@@ -25,10 +25,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use etl_shared::settings::SettingsError;
+use etl_shared::{hidden::hide_memory, settings::SettingsError};
 use nix::{
     sys::{
-        prctl::{set_child_subreaper, set_dumpable},
+        prctl::set_child_subreaper,
         resource::{Resource, getrlimit, setrlimit},
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
@@ -79,6 +79,7 @@ mod workplace;
 pub use client::{Client, ClientError, Hello};
 pub use credentials::credentials_memfd;
 pub use detached::{StartError, start_detached, start_detached_from};
+pub use raw::give_up_capabilities;
 
 /// The keeper cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +149,7 @@ pub fn run(config_path: &Path) -> Result<(), KeeperError> {
     set_child_subreaper(true).map_err(setup("become the parent of orphans"))?;
 
     // No core of it, and nobody of the same user may look into its memory.
-    set_dumpable(false).map_err(setup("hide our memory"))?;
+    hide_memory().map_err(setup("hide our memory"))?;
     let _ = raise_open_files();
     let isolation = Isolation::new(&settings, &config_path);
     let left_over = isolation.users.kill_left_over();

@@ -9,6 +9,7 @@ mod control;
 pub mod handle;
 pub mod host_memory;
 mod keeper_link;
+mod less;
 mod lock;
 mod news;
 mod recorder;

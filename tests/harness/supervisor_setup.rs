@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-use crate::{Platform, binaries};
+use crate::{Platform, binaries, supervisor::USERS_EACH};
 
 /// In a value: the supervisor's own directory.
 pub const HERE: &str = "@HERE@";
@@ -60,7 +60,7 @@ impl Setup {
     }
 
     /// The text of the file.
-    pub fn text(&self, directory: &Path, port: u16) -> String {
+    pub fn text(&self, directory: &Path, port: u16, first_user: u32) -> String {
         let place = |name: &str| quoted(directory.join(name));
         let mut whole = self
             .clone()
@@ -69,15 +69,18 @@ impl Setup {
             .set("runtime", "state_directory", &place("state"))
             .set("limits", "sample_every", "\"1s\"")
             .set("api", "listen", &quoted(format!("127.0.0.1:{port}")));
-        // Supervisors of tests that run at the same time would give their workers the same users.
-        let isolation = whole.values.entry("isolation".to_owned()).or_default();
-        isolation.entry("users".to_owned()).or_insert_with(|| "\"off\"".to_owned());
         let command = whole.values.get("queues.transform").and_then(|queue| queue.get("command"));
         if self.scripted && command.is_none() {
-            let home = format!("[{}]", quoted(directory.join("home")));
             whole = whole.set("queues.transform", "command", &scripted_command(directory));
-            whole = whole.set("queues.transform", "writable", &home);
         }
+        // Where scripted workers leave their traces.
+        for (section, values) in &mut whole.values {
+            if section.starts_with("queues.") && section.matches('.').count() == 1 {
+                values.entry("writable".to_owned()).or_insert_with(|| format!("[{}]", place("home")));
+            }
+        }
+        let users = format!("\"{first_user}..{}\"", first_user + USERS_EACH - 1);
+        whole.values.entry("isolation".to_owned()).or_default().entry("uid_range".to_owned()).or_insert(users);
         let mut text = String::new();
         for (section, values) in whole.values {
             if !section.is_empty() {

@@ -5,15 +5,18 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
+    RulesetCreatedAttr, RulesetError, Scope,
 };
+use nix::errno::Errno;
+
+use super::program::errno_of;
 
 /// The newest that this was tried with. Later ones would refuse things that workers need and we do not know of.
 const ABI_KNOWN: ABI = ABI::V6;
@@ -52,7 +55,7 @@ pub(super) struct Filesystem {
     common: Vec<(PathFd, BitFlags<AccessFs>)>,
     etc: PathFd,
     /// In place of `/etc` where nothing else keeps a worker out of our own files.
-    etc_without_ours: Vec<PathFd>,
+    etc_without_ours: Vec<PathBuf>,
     /// Which parts the kernel knows.
     pub(super) signals: bool,
 }
@@ -72,15 +75,27 @@ pub(super) struct View<'a> {
 
 /// There are no rules.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {why}")]
-pub(super) struct NoRules {
-    what: String,
-    why: String,
+pub(super) enum NoRules {
+    /// A place that stands in the configuration is not there.
+    #[error("open {}: {}", path.display(), errno.desc())]
+    Place {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        errno: Errno,
+    },
+    /// The kernel refuses.
+    #[error("make Landlock rules: {0}")]
+    Rules(#[from] RulesetError),
 }
 
 impl NoRules {
-    fn new(what: impl Into<String>, why: &impl ToString) -> Self {
-        Self { what: what.into(), why: why.to_string() }
+    /// The system's number for it.
+    pub(super) const fn errno(&self) -> Errno {
+        match self {
+            Self::Place { errno, .. } => *errno,
+            Self::Rules(_) => Errno::EACCES,
+        }
     }
 }
 
@@ -111,40 +126,47 @@ impl Filesystem {
             }
         }
         common.extend(DEVICES.iter().filter_map(|path| Some((PathFd::new(path).ok()?, write))));
-        let etc = PathFd::new("/etc").map_err(|error| NoRules::new("open /etc", &error))?;
+        let etc = place(Path::new("/etc"))?;
         let etc_without_ours = etc_without(ours);
         Ok(Some(Self { read, write, common, etc, etc_without_ours, signals: hard(ABI::V6) }))
     }
 
     /// The rules for one worker.
     pub(super) fn rules(&self, view: &View<'_>) -> Result<OwnedFd, NoRules> {
-        let failed = |error: landlock::RulesetError| NoRules::new("make rules", &error);
-        let mut rules = Ruleset::default().handle_access(self.write).map_err(failed)?;
+        let mut rules = Ruleset::default().handle_access(self.write)?;
         if self.signals {
-            rules = rules.scope(Scope::from_all(ABI_KNOWN)).map_err(failed)?;
+            rules = rules.scope(Scope::from_all(ABI_KNOWN))?;
         }
-        let mut rules = rules.create().map_err(failed)?;
+        let mut rules = rules.create()?;
         for (place, access) in &self.common {
-            rules = rules.add_rule(PathBeneath::new(place, *access)).map_err(failed)?;
+            rules = rules.add_rule(PathBeneath::new(place, *access))?;
         }
-        let etc = if view.own_user { std::slice::from_ref(&self.etc) } else { &self.etc_without_ours };
-        for place in etc {
-            rules = rules.add_rule(PathBeneath::new(place, self.read)).map_err(failed)?;
+        if view.own_user {
+            rules = rules.add_rule(PathBeneath::new(&self.etc, self.read))?;
+        } else {
+            // So many that they are not kept open.
+            for place in self.etc_without_ours.iter().filter_map(|path| PathFd::new(path).ok()) {
+                rules = rules.add_rule(PathBeneath::new(place, self.read))?;
+            }
         }
-        let readable = program_places(view.program).into_iter().chain(view.working_directory.map(Path::to_owned));
+        // One that is missing is what the process will be told when it changes to it.
+        let working_directory = view.working_directory.filter(|directory| directory.exists()).map(Path::to_owned);
+        let readable = program_places(view.program).into_iter().chain(working_directory);
         let readable = readable.chain(view.readable.iter().cloned()).map(|path| (path, self.read));
         let writable = view.writable.iter().cloned().chain([view.own.to_owned()]).map(|path| (path, self.write));
         for (path, access) in readable.chain(writable) {
-            let place =
-                PathFd::new(&path).map_err(|error| NoRules::new(format!("open {}", path.display()), &cause(&error)))?;
-            rules = rules.add_rule(PathBeneath::new(place, access)).map_err(failed)?;
+            rules = rules.add_rule(PathBeneath::new(place(&path)?, access))?;
         }
-        Option::<OwnedFd>::from(rules).ok_or_else(|| NoRules::new("make rules", &"the kernel has none"))
+        let none = || NoRules::Place { path: PathBuf::from("Landlock"), errno: Errno::ENOSYS };
+        Option::<OwnedFd>::from(rules).ok_or_else(none)
     }
 }
 
-fn cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+fn place(path: &Path) -> Result<PathFd, NoRules> {
+    PathFd::new(path).map_err(|error| {
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        NoRules::Place { path: path.to_owned(), errno: cause.map_or(Errno::ENOENT, errno_of) }
+    })
 }
 
 /// Where a program has its files: its directory, that of the file it links to, and the whole of a Python environment.
@@ -163,10 +185,10 @@ fn program_places(program: &Path) -> Vec<PathBuf> {
 }
 
 /// Everything directly below `/etc` but our own configuration, with its passwords, and other secrets.
-fn etc_without(ours: &Path) -> Vec<PathFd> {
+fn etc_without(ours: &Path) -> Vec<PathBuf> {
     let ours = fs::canonicalize(ours).unwrap_or_else(|_| ours.to_owned());
     let is_secret = |name: &OsStr| NOT_FOR_WORKERS.iter().any(|secret| name == *secret);
     let entries = fs::read_dir("/etc").into_iter().flatten().flatten();
     let entries = entries.filter(|entry| !is_secret(&entry.file_name()) && !ours.starts_with(entry.path()));
-    entries.filter_map(|entry| PathFd::new(entry.path()).ok()).collect()
+    entries.map(|entry| entry.path()).collect()
 }

@@ -171,8 +171,8 @@ impl Groups {
 fn name(runtime_directory: &Path) -> String {
     let real = fs::canonicalize(runtime_directory).unwrap_or_else(|_| runtime_directory.to_owned());
     let hash = Sha256::digest(real.as_os_str().as_encoded_bytes());
-    let hash: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("etl-supervisor-{hash}")
+    let number = hash.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    format!("etl-supervisor-{number:08x}")
 }
 
 fn make(group: &Path) -> io::Result<()> {

@@ -120,7 +120,7 @@ impl Isolation {
                     own_user: user.is_some(),
                 };
                 let rules = filesystem.rules(&view);
-                Some(rules.map_err(|error| failed(format!("restrict the file system: {error}"), Errno::EACCES))?)
+                Some(rules.map_err(|error| failed(format!("restrict the file system: {error}"), error.errno()))?)
             }
             Err(_) => None,
         };

@@ -17,6 +17,7 @@ mod process;
 pub(super) use kill_user::kill_user;
 pub(super) use launch::{Launch, LaunchFailure, Launcher, Limit, Step};
 pub(super) use message::{Control, receive, watch};
+pub use process::give_up_capabilities;
 pub(super) use process::{
     default_child_signal, has_ended, open_pidfd, reap, signal_pidfd, somebody_who_ended, start_as_daemon,
 };

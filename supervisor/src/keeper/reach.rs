@@ -28,6 +28,7 @@ mod tests {
     #[test]
     fn a_directory_on_the_way_that_lets_nobody_through_is_named() {
         let place = tempfile::tempdir_in("/tmp").unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let inner = place.path().join("inner");
         fs::create_dir(&inner).unwrap();
         let said = by_others(&inner).unwrap_err();

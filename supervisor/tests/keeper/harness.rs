@@ -75,6 +75,11 @@ impl Place {
         fs::write(self.config(), text).unwrap();
     }
 
+    /// The user of the first tenant that is started here.
+    pub(crate) const fn first_user(&self) -> u32 {
+        self.first_user
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

@@ -18,15 +18,17 @@ const STACK_BYTES: usize = 32 * 1024;
 /// Ids below belong to the system.
 const FIRST: u32 = 1000;
 
-const SOMEBODY: c_int = 0;
-const NOBODY: c_int = 1;
-const NOT_THAT_USER: c_int = 2;
-const REFUSED: c_int = 3;
+const KILLED: c_int = 0;
+const NOT_THAT_USER: c_int = 1;
+const REFUSED: c_int = 2;
 
 /// Kills whoever is this user; whether there was anybody. Those who have ended and not been reaped count.
 pub(in crate::keeper) fn kill_user(user: u32) -> nix::Result<bool> {
     if user < FIRST {
         return Err(Errno::EINVAL);
+    }
+    if !lives(user)? {
+        return Ok(false);
     }
     let mut stack = vec![0_u128; STACK_BYTES / size_of::<u128>()];
     let mut user = user;
@@ -39,9 +41,19 @@ pub(in crate::keeper) fn kill_user(user: u32) -> nix::Result<bool> {
     };
     let pid = Pid::from_raw(Errno::result(pid)?);
     match waitpid(pid, None)? {
-        WaitStatus::Exited(_, SOMEBODY) => Ok(true),
-        WaitStatus::Exited(_, NOBODY) => Ok(false),
+        WaitStatus::Exited(_, KILLED) => Ok(true),
         _ => Err(Errno::EPERM),
+    }
+}
+
+/// Whether there is a process of this user. The call that kills does not tell.
+fn lives(user: u32) -> nix::Result<bool> {
+    // SAFETY: takes numbers only. By the system call: what the C library makes of the answer may look like an error.
+    let priority = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_USER, user) };
+    match Errno::result(priority) {
+        Ok(_) => Ok(true),
+        Err(Errno::ESRCH) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -65,8 +77,7 @@ extern "C" fn killer(user: *mut c_void) -> c_int {
             libc::_exit(NOT_THAT_USER);
         }
         let code = match libc::syscall(libc::SYS_kill, -1, libc::SIGKILL) {
-            0 => SOMEBODY,
-            _ if Errno::last() == Errno::ESRCH => NOBODY,
+            0 => KILLED,
             _ => REFUSED,
         };
         libc::_exit(code)
