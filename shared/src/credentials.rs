@@ -28,6 +28,8 @@ pub struct Credentials {
     pub broker_ca: Option<String>,
     /// Certificates (PEM) that the database's is checked with.
     pub database_ca: Option<String>,
+    /// They are new: the worker logs in to the database, too, before it says that it is ready. Otherwise it does so when it has work.
+    pub prove: bool,
 }
 
 /// The form in the memory file. Not public, so that nobody serialises secrets by accident.
@@ -41,6 +43,8 @@ struct Wire {
     broker_ca: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     database_ca: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    prove: bool,
     #[serde(default, skip_serializing_if = "Suspicions::is_empty")]
     suspicions: Suspicions,
 }
@@ -87,7 +91,7 @@ impl Credentials {
     pub fn new(amqp_url: SecretString, database_url: SecretString) -> Result<Self, CredentialsError> {
         let broker_ca = broker_ca(&amqp_url)?;
         let database_ca = database_ca(&database_url)?;
-        Ok(Self { amqp_url, database_url, broker_ca, database_ca })
+        Ok(Self { amqp_url, database_url, broker_ca, database_ca, prove: false })
     }
 
     /// From the descriptor left by the supervisor; what is not there, file by file from `$CREDENTIALS_DIRECTORY`, else from
@@ -114,6 +118,7 @@ impl Credentials {
     pub fn to_handover(&self, suspicions: Suspicions) -> SecretString {
         let wire = Wire {
             suspicions,
+            prove: self.prove,
             amqp_url: Some(self.amqp_url.expose_secret().to_owned()),
             database_url: Some(self.database_url.expose_secret().to_owned()),
             broker_ca: self.broker_ca.clone(),
@@ -129,7 +134,7 @@ impl Credentials {
         // What was handed over is not looked for in files, which this process may not be allowed to read.
         let broker_ca = wire.broker_ca.map_or_else(|| broker_ca(&amqp_url), |text| Ok(Some(text)))?;
         let database_ca = wire.database_ca.map_or_else(|| database_ca(&database_url), |text| Ok(Some(text)))?;
-        let credentials = Self { amqp_url, database_url, broker_ca, database_ca };
+        let credentials = Self { amqp_url, database_url, broker_ca, database_ca, prove: wire.prove };
         Ok((credentials, wire.suspicions))
     }
 }
@@ -142,7 +147,8 @@ impl Wire {
 
 /// What the supervisor writes into the memory file where it has no credentials to hand over.
 pub fn handover_without_credentials(suspicions: Suspicions) -> SecretString {
-    Wire { amqp_url: None, database_url: None, broker_ca: None, database_ca: None, suspicions }.to_document()
+    Wire { amqp_url: None, database_url: None, broker_ca: None, database_ca: None, prove: false, suspicions }
+        .to_document()
 }
 
 /// The certificates of the file that the URL names; none where it asks for no TLS. Whether it is a URL at all is somebody else's question.
@@ -216,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
-        let given = of("amqp://a:b@h/", "postgres://p");
+        let given = Credentials { prove: true, ..of("amqp://a:b@h/", "postgres://p") };
         let suspicions =
             Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
         let handover = given.to_handover(suspicions.clone());
@@ -224,6 +230,7 @@ mod tests {
         assert_eq!(taken.amqp_url.expose_secret(), "amqp://a:b@h/");
         assert_eq!(taken.database_url.expose_secret(), "postgres://p");
         assert_eq!(suspected, suspicions);
+        assert!(taken.prove);
     }
 
     #[test]

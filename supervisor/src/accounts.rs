@@ -5,10 +5,22 @@
 //! still uses its secret. Nothing secret is stored: a password is derived from the master key, the kind of account, the tenant
 //! and the generation.
 
+mod addresses;
+mod broker;
+mod database;
 mod derive;
+mod desk;
 mod names;
 mod news;
+mod rotation;
+mod settle;
+mod task;
 
+pub use addresses::{Addresses, AddressesError};
+pub use database::{Walls, WallsError};
 pub use derive::{Kind, MasterKey, MasterKeyError};
+pub use desk::WantedTenants;
 pub use names::Names;
 pub use news::{AccountNews, AccountOrder};
+pub use rotation::{Act, Rotation, Seen};
+pub use task::{AccountsError, AccountsTask};

@@ -24,6 +24,7 @@ use crate::{
 mod authenticate;
 mod authorize;
 mod control;
+mod credentials;
 mod dead_letters;
 mod health;
 mod listen;
@@ -89,6 +90,8 @@ fn router(api: Arc<Api>) -> Router {
         .route("/workers/logs", get(logs::read))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/credentials", get(credentials::status))
+        .route("/credentials/rotate", post(credentials::rotate))
         .route("/dead-letters", get(dead_letters::list))
         .route("/dead-letters/{id}", get(dead_letters::show))
         .route("/dead-letters/replay", post(dead_letters::replay))

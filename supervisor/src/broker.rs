@@ -7,6 +7,7 @@ mod ensure;
 mod management;
 mod policy;
 mod task;
+mod users;
 
 pub use backstop::Backstop;
 pub(crate) use depth::depths;
@@ -14,3 +15,4 @@ pub use ensure::{EnsureError, ensure};
 pub use management::{Management, ManagementError, QueueFacts};
 pub use policy::{DEAD_LETTER_QUEUE, POLICY_NAMES};
 pub use task::{BrokerTask, WantedQueues};
+pub use users::{ByVhost, Permissions, User};

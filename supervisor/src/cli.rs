@@ -20,6 +20,7 @@ mod migrate;
 mod output;
 mod progress;
 mod publish;
+mod rotate;
 mod run;
 mod status;
 mod tenants;
@@ -73,6 +74,8 @@ enum Command {
     Stop(control::Arguments),
     /// Replace the running workers by new ones
     Restart(control::Arguments),
+    /// Give tenants' workers new secrets: new accounts, workers moved over without a gap, old accounts deleted
+    Rotate(rotate::Arguments),
     /// Show what a tenant's workers have written
     Logs(logs::Arguments),
     /// Show messages that were given up, publish them again, or be done with them
@@ -101,6 +104,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Start(arguments) => waiting(control::control(&place, Action::Start, &arguments)),
         Command::Stop(arguments) => waiting(control::control(&place, Action::Stop, &arguments)),
         Command::Restart(arguments) => waiting(control::control(&place, Action::Restart, &arguments)),
+        Command::Rotate(arguments) => waiting(rotate::rotate(&place, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
         Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),

@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use etl_shared::{
     TenantId,
-    api::{FleetStatus, PartStatus, TenantList, WorkerState},
+    api::{BudgetStatus, FleetStatus, PartStatus, TenantList, WorkerState},
 };
 use etl_supervisor::{
     api::{ApiContext, Serving, serve},
@@ -51,6 +51,7 @@ fn worker(name: &str, state: WorkerState, reason: &str) -> Arc<WorkerView> {
 fn view() -> FleetView {
     let tenants = vec![tenant(1), tenant(2)];
     FleetView {
+        accounts: None,
         workers: [
             worker("transform-1-1", WorkerState::Running, "ready"),
             worker("transform-2-1", WorkerState::Backoff, "EXIT(1), next start in 4s"),
@@ -62,6 +63,7 @@ fn view() -> FleetView {
         keeper_pid: Some(2),
         walls: std::sync::Arc::default(),
         tenant_list: Arc::new(TenantList { tenants, source: "database".to_owned(), refused: Some(vec![tenant(2)]) }),
+        budget: BudgetStatus::default(),
         settled: true,
         turned_at: BootTime::now(),
     }
@@ -82,6 +84,9 @@ impl Supervisor {
         std::thread::spawn(move || {
             while let Some(order) = taken.blocking_recv() {
                 match order {
+                    Order::Rotate { answer, .. } => {
+                        let _ = answer.send(Err(etl_supervisor::runtime::ControlError::SharedCredentials));
+                    }
                     Order::Control { answer, .. } => {
                         let mut next = FleetView::clone(&fleet.load());
                         next.workers = next

@@ -73,17 +73,29 @@ impl MasterKey {
         Ok(Self(key))
     }
 
+    /// Tells this key from another one and nothing else: accounts are recorded with it, so that a new key is noticed.
+    pub fn fingerprint(&self) -> String {
+        let mut mac = self.mac();
+        mac.update(b"etl-supervisor fingerprint");
+        BASE64_URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..9])
+    }
+
     /// The password of a tenant's account: 256 bits, in characters that need no escaping in a URL.
     pub fn password(&self, kind: Kind, tenant: TenantId, generation: u32) -> SecretString {
         let kind = match kind {
             Kind::Broker => "broker",
             Kind::Database => "database",
         };
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) else {
-            unreachable!("a key of any length will do")
-        };
+        let mut mac = self.mac();
         mac.update(format!("etl-supervisor password\n{kind}\n{tenant}\n{generation}").as_bytes());
         BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()).into()
+    }
+
+    fn mac(&self) -> Hmac<Sha256> {
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()) else {
+            unreachable!("a key of any length will do")
+        };
+        mac
     }
 }
 
@@ -118,6 +130,8 @@ mod tests {
         ] {
             assert_ne!(first, different);
         }
+        assert_eq!(one.fingerprint(), one.clone().fingerprint());
+        assert_ne!(one.fingerprint(), other.fingerprint());
     }
 
     #[test]

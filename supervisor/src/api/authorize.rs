@@ -50,6 +50,8 @@ pub(super) enum Permission {
     ReadLetters(Option<TenantId>),
     /// Replay and discard dead letters of this tenant; of all that the caller may touch where none is named.
     SettleLetters(Option<TenantId>),
+    /// Replace the secrets of this tenant's workers; of everybody's where none is named.
+    RotateCredentials(Option<TenantId>),
     /// List, create and revoke tokens.
     ManageTokens,
     /// Read the list of tenants and confirm a refused one.
@@ -98,16 +100,26 @@ impl Caller {
 pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope, Refusal> {
     use Permission::{
         ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, ReadFleet, ReadLetters, ReadTenant,
-        SettleLetters,
+        RotateCredentials, SettleLetters,
     };
     match (caller.grant(), permission) {
         (
             Grant::Admin,
-            ControlEverybody | ReadFleet | ManageTokens | ManageTenants | ReadLetters(None) | SettleLetters(None),
+            ControlEverybody
+            | ReadFleet
+            | ManageTokens
+            | ManageTenants
+            | ReadLetters(None)
+            | SettleLetters(None)
+            | RotateCredentials(None),
         ) => Ok(Scope::Everybody),
         (
             Grant::Admin,
-            ControlTenant(tenant) | ReadTenant(Some(tenant)) | ReadLetters(Some(tenant)) | SettleLetters(Some(tenant)),
+            ControlTenant(tenant)
+            | ReadTenant(Some(tenant))
+            | ReadLetters(Some(tenant))
+            | SettleLetters(Some(tenant))
+            | RotateCredentials(Some(tenant)),
         ) => Ok(Scope::Tenant(tenant)),
         (Grant::Admin, ControlOwn) => Err(Refusal::bad_request(
             "no_own_tenant",
@@ -119,21 +131,28 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
         }
         (
             Grant::Operator(own) | Grant::Viewer(own),
-            ControlTenant(other) | ReadTenant(Some(other)) | ReadLetters(Some(other)) | SettleLetters(Some(other)),
+            ControlTenant(other)
+            | ReadTenant(Some(other))
+            | ReadLetters(Some(other))
+            | SettleLetters(Some(other))
+            | RotateCredentials(Some(other)),
         ) if own != other => Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant")),
         // From here on a tenant that is named is the caller's own.
         (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(_))
-        | (Grant::Operator(own), ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_)) => {
-            Ok(Scope::Tenant(own))
-        }
-        (Grant::Viewer(_), ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_)) => {
-            Err(Refusal::forbidden(
-                "role_too_low",
-                "this token may only read status and logs: an operator's token is needed",
-            ))
-        }
-        (Grant::Operator(_) | Grant::Viewer(_), ControlEverybody | ManageTokens | ManageTenants) => {
-            Err(Refusal::forbidden("role_too_low", "this needs an admin's token, or the unix socket on the machine"))
-        }
+        | (
+            Grant::Operator(own),
+            ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_) | RotateCredentials(Some(_)),
+        ) => Ok(Scope::Tenant(own)),
+        (
+            Grant::Viewer(_),
+            ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_) | RotateCredentials(Some(_)),
+        ) => Err(Refusal::forbidden(
+            "role_too_low",
+            "this token may only read status and logs: an operator's token is needed",
+        )),
+        (
+            Grant::Operator(_) | Grant::Viewer(_),
+            ControlEverybody | ManageTokens | ManageTenants | RotateCredentials(None),
+        ) => Err(Refusal::forbidden("role_too_low", "this needs an admin's token, or the unix socket on the machine")),
     }
 }

@@ -44,6 +44,7 @@ impl From<ControlError> for Refusal {
         let (status, code) = match &error {
             ControlError::UnknownTenant(_) => (StatusCode::NOT_FOUND, "tenant_unknown"),
             ControlError::NothingToConfirm => (StatusCode::CONFLICT, "nothing_to_confirm"),
+            ControlError::SharedCredentials => (StatusCode::CONFLICT, "credentials_shared"),
             ControlError::NotRecorded(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not_recorded"),
             ControlError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         };

@@ -1,4 +1,4 @@
-//! RabbitMQ's management API, as far as policies and what is in force for a queue. Nothing is ever deleted through it.
+//! RabbitMQ's management API: how it is asked, policies, and what is in force for a queue. For users see `users`.
 
 use std::{io, pin::Pin};
 
@@ -56,7 +56,7 @@ pub enum ManagementError {
     },
     /// 401 or 403.
     #[error(
-        "the management API at {shown} refuses this account ({status}): it needs the tag policymaker and rights on the virtual host"
+        "the management API at {shown} refuses this account ({status}): it needs the tag policymaker (for tenants' own accounts: administrator) and rights on the virtual host"
     )]
     NotAllowed {
         /// Host and port.
@@ -150,6 +150,11 @@ impl Management {
         Ok(Self { base, vhost: vhost.to_owned(), authorization, authorities })
     }
 
+    /// The virtual host that it is about.
+    pub fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
     /// Host and port: what may be shown of the address.
     pub fn shown(&self) -> String {
         let port = self.base.port_or_known_default().unwrap_or(80);
@@ -179,7 +184,11 @@ impl Management {
         Ok(self.get(&["api", "queues", &self.vhost], columns).await?.unwrap_or_default())
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &str) -> Result<Option<T>, ManagementError> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &str,
+    ) -> Result<Option<T>, ManagementError> {
         let (status, body) = self.exchange(Method::GET, path, query, Vec::new()).await?;
         if status == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -188,7 +197,7 @@ impl Management {
     }
 
     /// Status and body, where the status is a success or 404 for a question.
-    async fn exchange(
+    pub(super) async fn exchange(
         &self,
         method: Method,
         path: &[&str],

@@ -1,8 +1,11 @@
 //! All workers: who is starting, who waits for a turn, and when the next deadline is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    num::NonZeroU16,
+};
 
-use etl_shared::WorkerName;
+use etl_shared::{QueueType, TenantId, WorkerName};
 
 use super::{
     effect::Effect,
@@ -54,6 +57,12 @@ impl Fleet {
     /// One worker.
     pub fn slot(&self, worker: &WorkerName) -> Option<&Slot> {
         self.slots.get(worker)
+    }
+
+    /// One tenant's workers for one kind of work.
+    pub fn crew(&self, queue_type: &QueueType, tenant: TenantId) -> impl Iterator<Item = (&WorkerName, &Slot)> {
+        let worker = |slot| WorkerName { queue_type: queue_type.clone(), tenant, slot };
+        self.slots.range(worker(NonZeroU16::MIN)..=worker(NonZeroU16::MAX))
     }
 
     /// When [`Event::Tick`] is due at the latest.
@@ -213,7 +222,7 @@ impl Fleet {
             let state = slot.state();
             if *state == State::Queued {
                 assert!(self.keeper_up, "{name} is queued without a keeper");
-                assert!(!slot.is_blocked(), "{name} is queued although something is missing");
+                assert!(slot.blocked().is_none(), "{name} is queued although something is missing");
             }
             if matches!(state, State::Queued | State::Backoff { .. } | State::Waiting { .. } | State::Fatal { .. }) {
                 let wanted = slot.wanted();

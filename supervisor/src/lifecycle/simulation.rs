@@ -21,6 +21,7 @@ mod isolation;
 mod keeper;
 mod link;
 mod places;
+mod relief;
 mod rules;
 mod world;
 

@@ -82,6 +82,16 @@ impl Slot {
         self.wanted
     }
 
+    /// Its limits in time.
+    pub const fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// What it cannot do without and is not there, in words for a person.
+    pub fn blocked(&self) -> Option<&str> {
+        self.blocked.as_deref()
+    }
+
     /// The newest process that it had.
     pub const fn incarnation(&self) -> u64 {
         self.incarnation
@@ -105,11 +115,6 @@ impl Slot {
     /// Its process has gone, or it never had one, and it is not wanted any longer.
     pub(super) const fn is_done(&self) -> bool {
         matches!((&self.state, self.wanted), (State::Stopped, Wanted::Gone(_)))
-    }
-
-    #[cfg(test)]
-    pub(super) const fn is_blocked(&self) -> bool {
-        self.blocked.is_some()
     }
 
     // ---- time -----------------------------------------------------------------------------------------------------

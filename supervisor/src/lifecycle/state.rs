@@ -52,7 +52,7 @@ pub enum StopCause {
 /// What a worker without process waits for. None of it is held against the worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dependency {
-    /// Whatever its process named when it left with exit code 69 or 75.
+    /// Whatever its process named when it left with exit code 69, 75 or 77.
     Named,
     /// What the supervisor must provide first, such as its queue.
     Provision(String),

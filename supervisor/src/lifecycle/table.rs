@@ -199,7 +199,7 @@ const TABLES: [(&str, &[Column]); 4] = [
         &[
             ("exit 0", |scene| exited(newest(scene), Exit::Code(0))),
             ("exit 1", |scene| exited(newest(scene), Exit::Code(1))),
-            ("exit 69 or 75", |scene| exited(newest(scene), Exit::Code(69))),
+            ("exit 69, 75 or 77", |scene| exited(newest(scene), Exit::Code(77))),
             ("exit 78", |scene| exited(newest(scene), Exit::Code(78))),
             ("SIGSEGV", |scene| exited(newest(scene), CRASH)),
             ("late exit", |scene| exited(earlier(scene), CRASH)),

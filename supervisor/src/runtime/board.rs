@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{PartStatus, TenantList, Wall},
+    api::{BudgetStatus, PartStatus, TenantCredentials, TenantList, Wall},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -32,12 +32,16 @@ type Key = (TenantId, QueueType, u16);
 pub(super) struct Board {
     published: Arc<ArcSwap<FleetView>>,
     workers: BTreeMap<Key, Arc<WorkerView>>,
+    /// What is said of a worker whatever it does.
+    remarks: BTreeMap<Key, String>,
     tenants: Arc<BTreeMap<TenantId, bool>>,
     queues: Arc<BTreeMap<String, QueueSample>>,
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
     walls: Arc<[Wall]>,
+    accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     tenant_list: Arc<TenantList>,
+    budget: BudgetStatus,
     settled: bool,
     dirty: bool,
 }
@@ -53,19 +57,24 @@ impl Board {
             parts: BTreeMap::new(),
             keeper_pid: None,
             walls: Arc::default(),
+            accounts: None,
             tenant_list: tenant_list.clone(),
+            budget: BudgetStatus::default(),
             settled: false,
             turned_at: BootTime::now(),
         };
         Self {
             published: Arc::new(ArcSwap::from_pointee(empty)),
             workers: BTreeMap::new(),
+            remarks: BTreeMap::new(),
             tenants: Arc::default(),
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
             walls: Arc::default(),
+            accounts: None,
             tenant_list,
+            budget: BudgetStatus::default(),
             settled: false,
             dirty: false,
         }
@@ -81,8 +90,8 @@ impl Board {
         self.dirty
     }
 
-    /// Shows a worker as it stands now.
-    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot) {
+    /// Shows a worker as it stands now, perhaps standing in for another one.
+    pub(super) fn show(&mut self, name: &WorkerName, slot: &Slot, stands_in_for: Option<&WorkerName>) {
         let key = key(name);
         let sample_of = |pid| {
             let shown = self.workers.get(&key)?.process?;
@@ -98,7 +107,11 @@ impl Board {
         let view = WorkerView {
             name: name.clone(),
             state: slot.state().shown(),
-            reason: reason(slot),
+            reason: match (stands_in_for, self.remarks.get(&key)) {
+                (Some(other), _) if slot.wanted() == Wanted::Up => format!("stands in while {other} is replaced"),
+                (_, Some(remark)) => format!("{}; {remark}", reason(slot)),
+                (_, None) => reason(slot),
+            },
             process,
             incarnation: slot.incarnation(),
             restarts: slot.restarts(),
@@ -108,9 +121,18 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Says something of a worker from now on, until something else is said; returns whether that is new.
+    pub(super) fn remark(&mut self, name: &WorkerName, remark: Option<String>) -> bool {
+        match remark {
+            Some(remark) => self.remarks.insert(key(name), remark.clone()).as_ref() != Some(&remark),
+            None => self.remarks.remove(&key(name)).is_some(),
+        }
+    }
+
     /// Shows a worker no longer.
     pub(super) fn remove(&mut self, name: &WorkerName) {
         self.workers.remove(&key(name));
+        self.remarks.remove(&key(name));
         self.dirty = true;
     }
 
@@ -154,9 +176,30 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Shows what all workers together take.
+    pub(super) fn set_budget(&mut self, budget: BudgetStatus) {
+        self.dirty |= self.budget != budget;
+        self.budget = budget;
+    }
+
     /// The first reading of the tenants has been acted on.
     pub(super) fn set_settled(&mut self) {
         self.settled = true;
+        self.dirty = true;
+    }
+
+    /// Every tenant has accounts of its own; none of them is known yet.
+    pub(super) fn show_accounts(&mut self) {
+        self.accounts = Some(Arc::default());
+    }
+
+    /// Shows a tenant's accounts, or no longer.
+    pub(super) fn set_account(&mut self, tenant: TenantId, account: Option<TenantCredentials>) {
+        let accounts = Arc::make_mut(self.accounts.get_or_insert_default());
+        match account {
+            Some(account) => accounts.insert(tenant, account),
+            None => accounts.remove(&tenant),
+        };
         self.dirty = true;
     }
 
@@ -187,6 +230,11 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Whether this wall stands; not where nobody has said so.
+    pub(super) fn wall_is_up(&self, name: &str) -> bool {
+        self.walls.iter().any(|wall| wall.name == name && wall.up)
+    }
+
     /// Lets readers see it.
     pub(super) fn publish(&mut self) {
         self.published.store(Arc::new(FleetView {
@@ -196,7 +244,9 @@ impl Board {
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
             walls: self.walls.clone(),
+            accounts: self.accounts.clone(),
             tenant_list: self.tenant_list.clone(),
+            budget: self.budget,
             settled: self.settled,
             turned_at: BootTime::now(),
         }));

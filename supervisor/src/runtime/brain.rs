@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     board::Board,
-    control::{Control, Parts},
+    control::{AccountParts, Control, Parts},
     handle::Handle,
     less,
     lock::{InstanceLock, LockError},
@@ -27,6 +27,7 @@ use super::{
     strikes_file,
 };
 use crate::{
+    accounts::{AccountsError, AccountsTask, Addresses, AddressesError},
     api,
     broker::{Backstop, BrokerTask},
     keeper,
@@ -65,6 +66,12 @@ pub enum BrainError {
     /// A secret cannot be read.
     #[error("the credentials for the workers cannot be put together")]
     Credentials(#[from] CredentialsError),
+    /// The workers' accounts cannot be used.
+    #[error("tenants cannot have accounts of their own")]
+    Addresses(#[from] AddressesError),
+    /// They cannot be looked after.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// The admin API cannot be served.
     #[error("the admin API cannot be served")]
     Api(#[from] api::ServeError),
@@ -94,7 +101,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let strikes = strikes_file::read(&settings.runtime.state_directory);
     let handover = handover(&settings)?;
 
-    let board = Board::new();
+    let mut board = Board::new();
     let view = board.published();
     let (news_sender, news) = mpsc::unbounded_channel();
     let (orders_sender, orders) = mpsc::channel(64);
@@ -105,8 +112,18 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
     let republished = Republished::default();
     let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
-    let outside =
-        Outside { settings: settings.clone(), reconciler, news: news_sender, wanted_queues_seen, reload_tenants_seen };
+    let (accounts, accounts_task) = accounts(&settings, news_sender.clone())?.unzip();
+    if accounts.is_some() {
+        board.show_accounts();
+    }
+    let outside = Outside {
+        settings: settings.clone(),
+        reconciler,
+        accounts: accounts_task,
+        news: news_sender,
+        wanted_queues_seen,
+        reload_tenants_seen,
+    };
     outside.start(recorder, orders, notes)?;
 
     let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished))?;
@@ -120,6 +137,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         detach: options.detach,
         external_keeper: options.external_keeper,
         handover,
+        accounts,
         switches: state.switches,
         last_tenants: state.tenants,
         news,
@@ -151,6 +169,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 struct Outside {
     settings: Settings,
     reconciler: Option<Reconciler>,
+    accounts: Option<AccountsTask>,
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
@@ -171,6 +190,9 @@ impl Outside {
             runtime.block_on(async {
                 if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
                     tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
+                }
+                if let Some(accounts) = self.accounts {
+                    tokio::spawn(accounts.run());
                 }
                 if let Some(broker) = self.settings.broker {
                     tokio::spawn(BrokerTask::new(broker, self.wanted_queues_seen, self.news.clone()).run());
@@ -211,6 +233,22 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished) ->
         republished,
         look: Some(super::sample::look),
     }
+}
+
+/// The control loop's end of what it has to do with accounts, and whoever looks after them; `None`: all workers share one.
+fn accounts(
+    settings: &Settings,
+    news: mpsc::UnboundedSender<News>,
+) -> Result<Option<(AccountParts, AccountsTask)>, BrainError> {
+    let (orders, ordered) = mpsc::unbounded_channel();
+    let (wanted, seen) = watch::channel(None);
+    let tell = move |told| {
+        let _ = news.send(News::Account(told));
+    };
+    let Some(task) = AccountsTask::new(settings, seen, ordered, tell)? else { return Ok(None) };
+    let (Some(broker), Some(database)) = (&settings.broker, &settings.database) else { return Ok(None) };
+    let addresses = Addresses::of(&settings.credentials, broker, database)?;
+    Ok(Some((AccountParts { addresses, orders, wanted }, task)))
 }
 
 fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {

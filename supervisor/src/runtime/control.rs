@@ -9,19 +9,19 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::{
-    TenantId, WorkerName,
-    api::TenantList,
-    credentials::{Credentials, handover_without_credentials},
-};
-use nix::libc;
+use etl_shared::{TenantId, WorkerName, api::TenantList, credentials::Credentials};
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
 };
 
+pub(super) use accounts::AccountParts;
+
+use accounts::Accounts;
+use budget::Admissions;
 use deaths::Deaths;
 use forgiveness::Forgiveness;
+use memory::Memory;
 use progress::Progress;
 
 use super::{
@@ -35,20 +35,24 @@ use super::{
 use crate::{
     broker::WantedQueues,
     clock::BootTime,
-    keeper::{
-        self,
-        protocol::{Report, Request, Scope, SpawnFailure},
-    },
-    lifecycle::{Effect, Event, Fleet, Found, SpawnTrouble, StopSignal, Why},
+    keeper::protocol::{Report, SpawnFailure},
+    lifecycle::{Event, Fleet, Found, Reliefs, SpawnTrouble, Why},
     poison::Ledger,
     settings::Settings,
 };
 
+mod accounts;
+mod blocks;
+mod budget;
 mod deaths;
+mod effects;
 mod forgiveness;
+mod memory;
 mod orders;
 mod progress;
+mod relief;
 mod reload;
+mod rotation;
 mod samples;
 mod signals;
 mod tenants;
@@ -72,6 +76,8 @@ pub(super) struct Parts {
     pub external_keeper: bool,
     /// What workers are handed, where broker and database are configured.
     pub handover: Option<Credentials>,
+    /// Where every tenant has accounts of its own; then nobody is handed those above.
+    pub accounts: Option<AccountParts>,
     /// What operators have switched, as read at the start.
     pub switches: Switches,
     /// The tenants believed last, as read at the start.
@@ -94,6 +100,8 @@ pub(super) struct Parts {
 pub(super) struct Control {
     parts: Parts,
     fleet: Fleet,
+    reliefs: Reliefs,
+    accounts: Accounts,
     link: KeeperLink,
     /// `None` until somebody has said which tenants there are.
     tenants: Option<BTreeSet<TenantId>>,
@@ -111,6 +119,8 @@ pub(super) struct Control {
     deaths: Deaths,
     forgiveness: Forgiveness,
     progress: Progress,
+    memory: Memory,
+    admissions: Admissions,
 }
 
 /// Whether the supervisor is on its way out.
@@ -130,6 +140,8 @@ impl Control {
         let policy = reload::policy(&parts.settings);
         let link = KeeperLink::open(parts.config.clone(), parts.settings.runtime.clone(), !parts.external_keeper);
         Self {
+            reliefs: Reliefs::new(policy.max_concurrent_starts),
+            accounts: Accounts::default(),
             fleet: Fleet::new(policy, seed),
             link,
             tenants: None,
@@ -146,6 +158,8 @@ impl Control {
             deaths: Deaths::default(),
             forgiveness: Forgiveness::default(),
             progress: Progress::default(),
+            memory: Memory::default(),
+            admissions: Admissions::new(),
             parts,
         }
     }
@@ -177,12 +191,13 @@ impl Control {
 
     /// When the loop has something to do although nothing happens.
     fn wake_at(&self) -> Instant {
-        let fleet = self.fleet.next_deadline().map(|deadline| {
+        let fleet = [self.fleet.next_deadline(), self.reliefs.next_deadline()].into_iter().flatten().min();
+        let fleet = fleet.map(|deadline| {
             let wait = deadline.since(BootTime::now());
             // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
             Instant::now() + wait + Duration::from_millis(1)
         });
-        [fleet, self.progress_due(), self.publish_at, Some(self.housekeeping_at)]
+        [fleet, self.progress_due(), self.memory_due(), self.publish_at, Some(self.housekeeping_at)]
             .into_iter()
             .flatten()
             .min()
@@ -194,7 +209,10 @@ impl Control {
         if self.fleet.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.happened(Event::Tick);
         }
+        self.advance_reliefs();
+        self.advance_rotations();
         self.look_for_progress();
+        self.look_at_memory();
         self.answer_the_forgiving();
         let instant = Instant::now();
         self.conclude_overdue(instant);
@@ -225,51 +243,6 @@ impl Control {
         }
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Spawn { worker, incarnation } => {
-                let suspicions = self.suspicions_for(&worker);
-                self.forgiveness.tells(&worker, incarnation, &suspicions);
-                let document = match &self.parts.handover {
-                    None if suspicions.is_empty() => None,
-                    None => Some(handover_without_credentials(suspicions)),
-                    Some(handover) => Some(handover.to_handover(suspicions)),
-                };
-                match document.as_ref().map(keeper::credentials_memfd).transpose() {
-                    Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
-                    Err(error) => {
-                        let detail = format!("hand over its credentials: {error}");
-                        let trouble = SpawnTrouble::Failed { detail };
-                        self.happened(Event::SpawnFailed { worker, incarnation, trouble });
-                    }
-                }
-            }
-            Effect::Stop { worker, incarnation, signal } => {
-                let (signal, scope) = match signal {
-                    StopSignal::Term => (libc::SIGTERM, Scope::Group),
-                    StopSignal::Kill => (libc::SIGKILL, Scope::Tree),
-                };
-                self.link.send(&Request::Signal { worker: worker.clone(), incarnation, signal, scope }, None);
-                if signal == libc::SIGTERM {
-                    // A process that was stopped hears TERM only when it goes on.
-                    self.link.send(&Request::Signal { worker, incarnation, signal: libc::SIGCONT, scope }, None);
-                }
-            }
-            Effect::Changed { worker, from, to, verdict } => {
-                if let Some(slot) = self.fleet.slot(&worker) {
-                    self.parts.board.show(&worker, slot);
-                    let death = verdict.and_then(|_| slot.tally().next_back());
-                    log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
-                }
-            }
-            Effect::Removed { worker } => {
-                tracing::info!(worker = %worker, "removed");
-                self.forgiveness.removed(&worker);
-                self.parts.board.remove(&worker);
-            }
-        }
-    }
-
     fn hear(&mut self, from_keeper: FromKeeper) {
         match from_keeper {
             FromKeeper::Connected { pid, walls } => {
@@ -283,6 +256,8 @@ impl Control {
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
                 self.forgiveness.processes_are_known(false);
+                self.accounts.processes_are_known = false;
+                self.abandon_reliefs(|_| true);
                 self.happened(Event::KeeperLost);
             }
             FromKeeper::Absent(why) => {
@@ -323,7 +298,9 @@ impl Control {
                 self.happened(Event::SpawnFailed { worker, incarnation, trouble });
             }
             Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
-            Report::Exited { worker, incarnation, status, at, .. } => self.ended(worker, incarnation, status, at),
+            Report::Exited { worker, incarnation, status, usage, at, .. } => {
+                self.ended(worker, incarnation, status, &usage, at);
+            }
             Report::Walls { walls } => self.parts.board.set_walls(walls),
             Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
         }
@@ -343,25 +320,27 @@ impl Control {
             }
             News::QueueReady(queue) => {
                 self.ready_queues.insert(queue.clone());
-                self.for_queue(&queue, |worker| Event::Unblocked { worker });
+                for worker in self.crew_of(&queue) {
+                    self.check_what_is_missing(&worker);
+                }
             }
             News::QueueMissing { queue, why } => {
                 self.ready_queues.remove(&queue);
-                self.for_queue(&queue, |worker| Event::Blocked { worker, on: why.clone() });
+                for worker in self.crew_of(&queue) {
+                    self.happened(Event::Blocked { worker, on: why.clone() });
+                }
             }
+            News::Seats(seats) => self.seats_known(seats),
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded(order) => self.apply(order),
+            News::Account(news) => self.accounts_changed(news),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }
     }
 
-    fn for_queue(&mut self, queue: &str, event: impl Fn(WorkerName) -> Event) {
-        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return };
-        let slots = self.parts.settings.queues.get(&queue_type).map_or(0, |queue| queue.workers);
-        for slot in (1..=slots).filter_map(std::num::NonZeroU16::new) {
-            let worker = WorkerName { queue_type: queue_type.clone(), tenant, slot };
-            self.happened(event(worker));
-        }
+    fn crew_of(&self, queue: &str) -> Vec<WorkerName> {
+        let Ok(etl_shared::QueueName::Tenant { queue_type, tenant }) = queue.parse() else { return Vec::new() };
+        self.fleet.crew(&queue_type, tenant).map(|(worker, _)| worker.clone()).collect()
     }
 
     fn tenant_list(&self) -> TenantList {
@@ -370,17 +349,5 @@ impl Control {
             source: self.tenants_source.to_owned(),
             refused: self.refused.as_ref().map(|refused| refused.iter().copied().collect()),
         }
-    }
-}
-
-fn log_change(worker: &WorkerName, incarnation: u64, from: &str, to: &str, death: Option<&crate::lifecycle::Death>) {
-    let verdict = death.map(|death| death.verdict.to_string());
-    let detail = death.and_then(|death| death.detail.as_deref());
-    if to == "FATAL" {
-        tracing::error!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "given up");
-    } else if from == to && verdict.is_none() {
-        tracing::debug!(%worker, tenant = %worker.tenant, incarnation, state = to, "worker");
-    } else {
-        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "worker");
     }
 }

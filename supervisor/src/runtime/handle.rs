@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueName, TenantId,
-    api::{Action, TenantList},
+    api::{Action, RotationAccepted, TenantList},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -45,6 +45,15 @@ pub enum Order {
         /// Whether anything was held against it.
         answer: oneshot::Sender<Result<bool, ControlError>>,
     },
+    /// Replace secrets.
+    Rotate {
+        /// Whose.
+        selection: Selection,
+        /// Who asked, for the log.
+        by: String,
+        /// Under which number it is told what became of it.
+        answer: oneshot::Sender<Result<RotationAccepted, ControlError>>,
+    },
     /// Accept the tenant list that was refused because too many were missing from it.
     ConfirmTenants {
         /// Who asked, for the log.
@@ -60,6 +69,12 @@ pub enum ControlError {
     /// No such tenant.
     #[error("there is no tenant {0} with workers here: see `etl-supervisor status` for those there are")]
     UnknownTenant(TenantId),
+    /// There is one account for all.
+    #[error(
+        "all workers share the accounts in [broker] and [database], which nobody here may change: replace their passwords there and \
+         restart the workers, or give every tenant accounts of its own with [credentials] mode = \"per_tenant\""
+    )]
+    SharedCredentials,
     /// Nothing was refused, so there is nothing to confirm.
     #[error("no list of tenants is waiting to be confirmed")]
     NothingToConfirm,
@@ -92,6 +107,11 @@ impl Handle {
     /// Orders an action; returns how many workers it concerns once it is accepted and recorded, not when it is done.
     pub async fn control(&self, selection: Selection, action: Action, by: &str) -> Result<usize, ControlError> {
         self.ask(|answer| Order::Control { selection, action, by: by.to_owned(), answer }).await
+    }
+
+    /// Replaces secrets; answers once that has begun.
+    pub async fn rotate(&self, selection: Selection, by: &str) -> Result<RotationAccepted, ControlError> {
+        self.ask(|answer| Order::Rotate { selection, by: by.to_owned(), answer }).await
     }
 
     /// Accepts the refused tenant list.

@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etl_shared::{QueueName, TenantId, WorkerName, api::TenantList};
+use etl_shared::{
+    QueueName, TenantId, WorkerName,
+    api::{RotationAccepted, TenantList},
+};
 use tokio::sync::oneshot;
 
 use super::{
     handle::{ControlError, Selection},
     view::QueueSample,
 };
-use crate::poison::Suspect;
+use crate::{accounts::AccountNews, poison::Suspect, store::Seats};
 
 /// One piece of news.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub enum News {
         /// What is going on, for a person.
         detail: String,
     },
+    /// The database server has so many connections.
+    Seats(Seats),
     /// A queue exists.
     QueueReady(String),
     /// A queue does not exist and could not be made, or nobody knows.
@@ -36,6 +41,8 @@ pub enum News {
     },
     /// Depths as the broker reported them.
     Depths(BTreeMap<String, QueueSample>),
+    /// What became of a tenant's accounts.
+    Account(AccountNews),
     /// An order that has been recorded.
     Recorded(Recorded),
     /// Strikes stand on disk, or cannot be written there.
@@ -90,6 +97,8 @@ pub enum Recorded {
         /// Who waits.
         answer: Answer<bool>,
     },
+    /// Replace secrets; what is under way stands at broker and database.
+    Rotate(Selection, Answer<RotationAccepted>),
     /// Accept the refused tenants.
     ConfirmTenants(Answer<TenantList>),
 }

@@ -159,6 +159,10 @@ impl Recorder {
                 tracing::info!(by, %queue, fingerprint, "a message is forgiven");
                 self.pass_on(Recorded::Forgive { queue, fingerprint, answer });
             }
+            Order::Rotate { selection, by, answer } => {
+                tracing::info!(by, ?selection, "secrets are to be replaced");
+                self.pass_on(Recorded::Rotate(selection, answer));
+            }
             Order::ConfirmTenants { by, answer } => {
                 tracing::info!(by, "the refused list of tenants is confirmed");
                 self.pass_on(Recorded::ConfirmTenants(answer));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etl_shared::{
     TenantId, Verdict, WorkerName,
-    api::{PartStatus, TenantList, Wall, WorkerState},
+    api::{BudgetStatus, PartStatus, TenantCredentials, TenantList, Wall, WorkerState},
     flight::Phase,
 };
 
@@ -25,8 +25,12 @@ pub struct FleetView {
     pub keeper_pid: Option<i32>,
     /// What keeps workers apart on this machine, and what does not.
     pub walls: Arc<[Wall]>,
+    /// Each tenant's own accounts; `None`: all workers share one.
+    pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
+    /// What all workers together take.
+    pub budget: BudgetStatus,
     /// The first reading of the tenants has been acted on.
     pub settled: bool,
     /// When the control loop last turned.

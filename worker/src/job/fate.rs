@@ -31,8 +31,10 @@ pub enum Done {
 pub enum Wait {
     /// The database is away: everything waits.
     DatabaseUnavailable,
-    /// The database is there but lacks a table, a column, a right or the login: the worker leaves.
+    /// The database is there but lacks a table, a column or a right: the worker leaves.
     SchemaUnavailable,
+    /// The database refuses the login: the worker leaves.
+    LoginRefused,
     /// Somebody else was in the way: deadlock, serialization, a lock or a statement that took too long, a race for a key.
     Conflict,
     /// There is no such raw row yet.
@@ -114,6 +116,7 @@ impl Wait {
         match self {
             Self::DatabaseUnavailable => "database_unavailable",
             Self::SchemaUnavailable => "schema_unavailable",
+            Self::LoginRefused => "login_refused",
             Self::Conflict => "conflict",
             Self::RawRowMissing => "raw_row_missing",
             Self::ParentMissing => "parent_missing",
@@ -153,8 +156,10 @@ pub struct DeadLetter {
 pub enum Trouble {
     /// Not reachable, or about to stop.
     Unavailable,
-    /// A table, a column, a right or the login is missing.
+    /// A table, a column or a right is missing.
     Schema,
+    /// The login is refused.
+    LoginRefused,
     /// Somebody else was in the way.
     Conflict,
     /// A row refers to something that is gone.
@@ -172,6 +177,7 @@ impl Trouble {
         match self {
             Self::Unavailable => Fate::Retry(Wait::DatabaseUnavailable, detail),
             Self::Schema => Fate::Retry(Wait::SchemaUnavailable, detail),
+            Self::LoginRefused => Fate::Retry(Wait::LoginRefused, detail),
             Self::Conflict => Fate::Retry(Wait::Conflict, detail),
             Self::Unexpected => Fate::Retry(Wait::Unexpected, detail),
             Self::DanglingReference => dead(Reason::IntegrationMismatch, detail),
@@ -197,6 +203,7 @@ mod tests {
         };
         assert_eq!(word(Trouble::Unavailable), ("retry", "database_unavailable"));
         assert_eq!(word(Trouble::Schema), ("retry", "schema_unavailable"));
+        assert_eq!(word(Trouble::LoginRefused), ("retry", "login_refused"));
         assert_eq!(word(Trouble::Conflict), ("retry", "conflict"));
         assert_eq!(word(Trouble::Unexpected), ("retry", "transform_failed"));
         assert_eq!(word(Trouble::DanglingReference), ("dead letter", "integration_mismatch"));

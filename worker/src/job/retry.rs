@@ -43,7 +43,7 @@ impl Tries {
     pub fn after(&mut self, wait: Wait, attempts: u32, chance: f64) -> Next {
         match wait {
             Wait::DatabaseUnavailable => Next::Hold,
-            Wait::SchemaUnavailable => Next::Leave,
+            Wait::SchemaUnavailable | Wait::LoginRefused => Next::Leave,
             Wait::RawRowMissing => {
                 let pause = FOR_A_MISSING_ROW.get(self.missing as usize);
                 self.missing += 1;

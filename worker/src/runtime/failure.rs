@@ -40,6 +40,9 @@ pub enum Failure {
         "the database cannot be used: {0}; check its URL, the login and its rights, and that the schema is up to date (etl-supervisor migrate)"
     )]
     Schema(String),
+    /// The database refuses the login.
+    #[error("the database refuses the login: {0}; check user and password of the database URL")]
+    LoginRefused(String),
     /// The named raw row could not be transformed.
     #[error("raw row {id}: {reason}: {detail}")]
     Row {
@@ -74,6 +77,8 @@ impl Failure {
             | Self::Broker(BrokerError::Forbidden { .. } | BrokerError::Mismatch { .. }) => exit_code::CONFIGURATION,
             Self::NoTenant => exit_code::USAGE,
             Self::Store(error) if matches!(error.trouble(), Trouble::Unexpected) => exit_code::INTERNAL,
+            Self::Store(error) if matches!(error.trouble(), Trouble::LoginRefused) => exit_code::REFUSED,
+            Self::Broker(BrokerError::LoginRefused { .. }) | Self::LoginRefused(_) => exit_code::REFUSED,
             Self::Broker(_) | Self::DatabaseAway | Self::Store(_) | Self::DatabaseLost(_) | Self::Schema(_) => {
                 exit_code::UNAVAILABLE
             }

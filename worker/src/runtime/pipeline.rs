@@ -41,11 +41,13 @@ pub(super) enum Ending {
     DatabaseAway(String),
     /// The database lacks something.
     Schema(String),
+    /// The database refuses the login.
+    LoginRefused(String),
 }
 
 impl Ending {
     const fn is_trouble(&self) -> bool {
-        matches!(self, Self::DatabaseAway(_) | Self::Schema(_))
+        matches!(self, Self::DatabaseAway(_) | Self::Schema(_) | Self::LoginRefused(_))
     }
 }
 
@@ -187,7 +189,10 @@ impl Pipeline<'_> {
                     Next::Again
                 }
                 retry::Next::Leave => {
-                    *ending = Ending::Schema(detail);
+                    *ending = match wait {
+                        Wait::LoginRefused => Ending::LoginRefused(detail),
+                        _ => Ending::Schema(detail),
+                    };
                     Next::Again
                 }
                 retry::Next::Spent(reason, attempts) => {
@@ -244,6 +249,10 @@ impl Pipeline<'_> {
                     *ending = Ending::Schema(error.to_string());
                     Next::Again
                 }
+                Trouble::LoginRefused => {
+                    *ending = Ending::LoginRefused(error.to_string());
+                    Next::Again
+                }
                 _ => {
                     tracing::error!(raw_data_id, %reason, %error, "a dead letter could not be stored; the message is kept");
                     Next::After(BURY_AGAIN)
@@ -255,5 +264,5 @@ impl Pipeline<'_> {
 
 /// Whether the other messages of a batch may fare better.
 const fn is_about_one_message(trouble: Trouble) -> bool {
-    !matches!(trouble, Trouble::Unavailable | Trouble::Schema)
+    !matches!(trouble, Trouble::Unavailable | Trouble::Schema | Trouble::LoginRefused)
 }

@@ -123,6 +123,7 @@ impl Worker {
                 Ok(())
             }
             Ending::Schema(detail) => Err(Failure::Schema(detail)),
+            Ending::LoginRefused(detail) => Err(Failure::LoginRefused(detail)),
             Ending::DatabaseAway(detail) if self.is_manual() => Err(Failure::DatabaseLost(detail)),
             Ending::DatabaseAway(detail) => {
                 self.store.close();

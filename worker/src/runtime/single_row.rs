@@ -73,7 +73,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 
 fn fate_of(error: StoreError, row: RowRef) -> Result<Fate, Failure> {
     match error.trouble() {
-        Trouble::Unavailable | Trouble::Schema => Err(Failure::Store(error)),
+        Trouble::Unavailable | Trouble::Schema | Trouble::LoginRefused => Err(Failure::Store(error)),
         trouble => Ok(trouble.fate(row, error.to_string())),
     }
 }

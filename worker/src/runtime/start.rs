@@ -43,7 +43,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     let (credentials, suspicions) = Credentials::load()?;
     let suspected = Suspected::from(suspicions);
     let database = postgres::parse_url(&credentials.database_url)?.trusting(credentials.database_ca.as_deref());
-    let store = Store::new(database, store_settings(&settings, name.clone()))?;
+    let mut store = Store::new(database, store_settings(&settings, name.clone()))?;
     // What is delivered and not wanted would have to go back, and the broker may count that against the message.
     let wanted = settings.manual.max_messages.map_or(u16::MAX, |most| u16::try_from(most).unwrap_or(u16::MAX));
     let pace = Pace::new(settings.batch, settings.prefetch.min(wanted));
@@ -56,11 +56,12 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         missing: settings.create_queue.map_or(MissingQueue::Refuse, MissingQueue::Create),
         patience: settings.connect_timeout.max(Duration::from_secs(1)),
     };
+    let prove = credentials.prove;
     drop(credentials);
 
     let mut intent = Intent::default();
     let connected = tokio::select! {
-        connected = connect(&broker, &store, settings.connect_timeout) => connected?,
+        connected = connect(&broker, &mut store, prove, settings.connect_timeout) => connected?,
         () = leaving(&mut signals, &mut intent, &log) => return Ok(()),
     };
     tracing::info!(
@@ -109,8 +110,13 @@ pub(super) fn store_settings(settings: &Settings, application_name: String) -> S
 }
 
 /// Consumes, and knows that somebody listens at the database's address. An address that does not answer is tried again for a
-/// while; everything else is final.
-async fn connect(broker: &BrokerSettings, store: &Store, patience: Duration) -> Result<Session, Failure> {
+/// while; everything else is final. New credentials are proved: who is ready with them can work with them.
+async fn connect(
+    broker: &BrokerSettings,
+    store: &mut Store,
+    prove: bool,
+    patience: Duration,
+) -> Result<Session, Failure> {
     let deadline = Instant::now() + patience;
     let consume = async {
         loop {
@@ -131,7 +137,8 @@ async fn connect(broker: &BrokerSettings, store: &Store, patience: Duration) -> 
                 tokio::time::sleep(START_AGAIN).await;
             }
         });
-        answered.await.map_err(|_| Failure::DatabaseAway)
+        answered.await.map_err(|_| Failure::DatabaseAway)?;
+        if prove { store.prove_login().await.map_err(Failure::Store) } else { Ok(()) }
     };
     // The database first: without it no message must be taken, because the broker may count its return against it.
     reach.await?;

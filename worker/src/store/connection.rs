@@ -80,6 +80,13 @@ impl Store {
         false
     }
 
+    /// Whether the database lets us in.
+    pub async fn prove_login(&mut self) -> Result<(), StoreError> {
+        self.session().await?;
+        self.close();
+        Ok(())
+    }
+
     /// Since when the connection has been unused, where there is one.
     pub fn idle_since(&self) -> Option<Instant> {
         self.session.as_ref().map(|session| session.used)

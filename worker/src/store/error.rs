@@ -68,7 +68,7 @@ impl StoreError {
             error => return Self::NoTls(error),
         };
         let trouble = match trouble_of(&source) {
-            Trouble::Unavailable => Trouble::Unavailable,
+            trouble @ (Trouble::Unavailable | Trouble::LoginRefused) => trouble,
             _ => Trouble::Schema,
         };
         Self::Failed { doing: "connecting to the database", what: describe(&source), trouble, source }
@@ -116,7 +116,8 @@ fn trouble_of_code(code: &str) -> Trouble {
         _ => match &code[..code.len().min(2)] {
             "08" | "53" => Trouble::Unavailable,
             // Class 42 never depends on the values of one message: a table, column, key or right is missing or another.
-            "28" | "42" => Trouble::Schema,
+            "28" => Trouble::LoginRefused,
+            "42" => Trouble::Schema,
             "40" => Trouble::Conflict,
             "22" | "23" => Trouble::Rejected,
             _ => Trouble::Unexpected,
@@ -157,7 +158,8 @@ mod tests {
     fn every_sqlstate_of_the_contract_means_what_the_contract_says() {
         for (codes, trouble) in [
             ("08000 08003 08006 57P01 57P02 57P03 53000 53100 53200 53300", Trouble::Unavailable),
-            ("42P01 42703 42501 42601 42804 42P10 28000 28P01 3D000", Trouble::Schema),
+            ("42P01 42703 42501 42601 42804 42P10 3D000", Trouble::Schema),
+            ("28000 28P01", Trouble::LoginRefused),
             ("40P01 40001 55P03 57014 23505", Trouble::Conflict),
             ("23503", Trouble::DanglingReference),
             ("22001 22021 22P02 23502 23514", Trouble::Rejected),

@@ -53,7 +53,7 @@ const fn sql(target: Target) -> &'static str {
         ),
         Target::Repository => stored!(
             "repositories t WHERE t.tenant_id = n.tenant_id AND t.integration_id = n.integration_id
-        AND lower(t.full_name) = n.id"
+        AND t.full_name_lower = n.id"
         ),
     }
 }

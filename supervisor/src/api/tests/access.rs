@@ -17,11 +17,13 @@ const LOW: &str = "403 role_too_low";
 const UNKNOWN: &str = "404 tenant_unknown";
 const NO_OWN: &str = "400 no_own_tenant";
 const NAME_ONE: &str = "400 tenant_required";
+/// Let in; the server of these tests has one account for all.
+const SHARED: &str = "409 credentials_shared";
 /// Let in; the server of these tests has no database.
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 32] = [
+const TABLE: [Row; 38] = [
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -48,6 +50,12 @@ const TABLE: [Row; 32] = [
     ("POST", "/api/v1/admin/dead-letters/replay", r#"{"filter":{"tenant_id":2}}"#, [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
     ("POST", "/api/v1/admin/dead-letters/discard", r#"{"filter":{"tenant_id":1}}"#, [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
     ("POST", "/api/v1/admin/dead-letters/discard", r#"{"ids":[1]}"#, [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
+    ("GET", "/api/v1/admin/credentials", "", ["200", "200", "200", "200", NOBODY]),
+    ("POST", "/api/v1/admin/credentials/rotate", r#"{"tenant_id":1}"#, [SHARED, SHARED, SHARED, LOW, NOBODY]),
+    ("POST", "/api/v1/admin/credentials/rotate", r#"{"tenant_id":2}"#, [SHARED, SHARED, FOREIGN, FOREIGN, NOBODY]),
+    ("POST", "/api/v1/admin/credentials/rotate", r#"{"tenant_id":9}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("POST", "/api/v1/admin/credentials/rotate", r#"{"all":true}"#, [SHARED, SHARED, LOW, LOW, NOBODY]),
+    ("POST", "/api/v1/admin/credentials/rotate", "{}", ["400 selection_required", "400 selection_required", "400 selection_required", "400 selection_required", NOBODY]),
     ("GET", "/livez", "", ["200"; 5]),
     ("GET", "/readyz", "", ["200"; 5]),
     ("HEAD", "/api/v1/admin/workers/tenant/2/status", "", ["200", "200", "403", "403", "401"]),

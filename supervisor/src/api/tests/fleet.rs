@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     TenantId, Verdict,
-    api::{PartStatus, TenantList, WorkerState, WorkerStatus},
+    api::{BudgetStatus, PartStatus, TenantList, WorkerState, WorkerStatus},
 };
 use tokio::sync::mpsc;
 
@@ -44,9 +44,11 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
             }),
         })
     };
+    let ids_count = ids.len();
     let queue = QueueSample { messages_ready: 3, consumers: 1, at: now };
     let ok = |detail: &str| PartStatus { ok: true, detail: detail.to_owned() };
     FleetView {
+        accounts: None,
         workers: ids.iter().map(worker).collect(),
         tenants: Arc::new(ids.iter().map(|id| (*id, true)).collect()),
         queues: Arc::new(ids.iter().map(|id| (format!("transform_queue_tenant_{id}"), queue)).collect()),
@@ -54,6 +56,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         keeper_pid: Some(2),
         walls: Arc::default(),
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
+        budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
         settled: true,
         turned_at: now,
     }
@@ -100,6 +103,12 @@ pub(crate) fn handle(view: FleetView) -> (Handle, Arc<ArcSwap<FleetView>>) {
                 }
                 Order::Forgive { answer, .. } => {
                     let _ = answer.send(Ok(false));
+                }
+                Order::Rotate { selection: Selection::Tenant(id), answer, .. } if !fleet.tenants.contains_key(&id) => {
+                    let _ = answer.send(Err(ControlError::UnknownTenant(id)));
+                }
+                Order::Rotate { answer, .. } => {
+                    let _ = answer.send(Err(ControlError::SharedCredentials));
                 }
                 Order::ConfirmTenants { answer, .. } => {
                     let _ = answer.send(Err(ControlError::NothingToConfirm));

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::BootTime,
-    lifecycle::{Event, RestartPolicy, StopCause, Timing},
+    lifecycle::{Crew, Event, RestartPolicy, StopCause, Timing},
 };
 
 /// Between two things that happen to one tenant, on average half of this; in milliseconds.
@@ -48,9 +48,10 @@ impl World {
             self.wishes.keys().filter(|worker| worker.tenant.get() == tenant).cloned().collect();
         let rng = self.tenant_rngs.get_mut(&tenant).expect("every tenant has one");
         let worker = workers[rng.random_range(0..workers.len())].clone();
-        let (what, nature, timing) = (rng.random_range(0..20), Nature::any(rng), any_timing(rng));
+        let (what, nature, timing) = (rng.random_range(0..22), Nature::any(rng), any_timing(rng));
         let held = between(rng, 10, 40_000);
         let pause = between(rng, 1, TENANT_PAUSE);
+        let mut of_relief = StdRng::seed_from_u64(rng.random());
         self.after(pause, Happening::Tenant(tenant));
         let known = self.settled;
         let wish = self.wishes.get_mut(&worker).expect("every worker has one");
@@ -77,7 +78,12 @@ impl World {
                 self.say_wish(&worker);
                 self.tell(Event::Revive { worker });
             }
-            0 | 2 | 3 => self.say_wish(&worker),
+            2 | 3 => {
+                // Its slot may be the one in which somebody stands in.
+                self.abandon_reliefs(|crew| *crew == Crew::of(&worker));
+                self.say_wish(&worker);
+            }
+            0 => self.say_wish(&worker),
             4 => self.tell(Event::Rest { worker }),
             5 => self.tell(Event::Wake { worker }),
             6 => self.tell(Event::Blocked { worker, on: "its queue".to_owned() }),
@@ -92,6 +98,7 @@ impl World {
             18 => self.tell(Event::Replace { worker, cause: StopCause::Hung }),
             19 if nature == Nature::Healthy => self.process_is_shot(&worker),
             19 => self.tell(Event::Hurry { worker }),
+            20 | 21 => self.ask_relief(&worker, &mut of_relief),
             _ => {}
         }
     }
@@ -117,6 +124,7 @@ impl World {
     fn rules_change(&mut self) {
         self.policy.max_concurrent_starts = self.rng.random_range(0..4);
         self.rules.places_become(self.policy.max_concurrent_starts);
+        self.reliefs.set_places(self.policy.max_concurrent_starts);
         if let Some(fleet) = &mut self.fleet {
             fleet.set_policy(self.policy.clone());
         }

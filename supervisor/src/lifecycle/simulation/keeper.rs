@@ -24,7 +24,7 @@ pub(super) enum Nature {
     /// Only KILL ends it.
     IgnoresTerm,
     SlowExit,
-    /// Exit code 69 or 75 while the dependency is down.
+    /// Exit code 69, 75 or 77 while the dependency is down.
     NeedsDependency,
     /// Exit code 78.
     Misconfigured,
@@ -135,6 +135,7 @@ impl World {
         }
         if self.connected {
             self.connected = false;
+            self.abandon_reliefs(|_| true);
             self.tell(Event::KeeperLost);
         }
         let away = between(&mut self.rng, 100, 20_000);

@@ -93,6 +93,7 @@ impl World {
         if self.connected {
             self.note(|| "the socket breaks".to_owned());
             self.hang_up();
+            self.abandon_reliefs(|_| true);
             self.tell(Event::KeeperLost);
             self.say_hello_soon();
         }

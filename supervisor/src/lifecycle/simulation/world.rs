@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::BootTime,
-    lifecycle::{Effect, Event, Fleet, RestartPolicy, State, StopSignal, Timing, Wanted, Why},
+    lifecycle::{Crew, Effect, Event, Fleet, Reliefs, RestartPolicy, State, StopSignal, Timing, Wanted, Why},
 };
 
 /// Something that will happen.
@@ -73,6 +73,9 @@ pub(super) struct World {
     pub(super) rngs: BTreeMap<WorkerName, StdRng>,
     pub(super) tenant_rngs: BTreeMap<i64, StdRng>,
     pub(super) fleet: Option<Fleet>,
+    pub(super) reliefs: Reliefs,
+    /// Whom a relief has replaced last in each crew, and the process that left.
+    pub(super) replaced: BTreeMap<Crew, (WorkerName, u64)>,
     /// How many conversations there were, and how many lives of the supervisor.
     pub(super) talk: u64,
     pub(super) life: u64,
@@ -107,6 +110,8 @@ impl World {
             rngs: wishes.keys().map(|worker| (worker.clone(), stream(number(worker)))).collect(),
             tenant_rngs: tenants.map(|tenant| (tenant, stream(tenant.cast_unsigned() * 100))).collect(),
             fleet: None,
+            reliefs: Reliefs::default(),
+            replaced: BTreeMap::new(),
             talk: 0,
             life: 0,
             connected: false,
@@ -163,7 +168,10 @@ impl World {
         let late = if self.unreliable { between(&mut self.rng, 0, 20) } else { Duration::ZERO };
         let tick = self.fleet.as_ref().and_then(Fleet::next_deadline).map(|deadline| self.now.max(deadline + late));
         let next = self.agenda.first_key_value().map(|((at, _), _)| *at);
-        if tick.is_some_and(|tick| next.is_none_or(|next| tick < next) && tick <= end) {
+        let due = self.reliefs.next_deadline().map(|deadline| self.now.max(deadline));
+        if due.is_some_and(|due| due <= end && [tick, next].into_iter().flatten().all(|other| due < other)) {
+            self.now = due.expect("just looked at");
+        } else if tick.is_some_and(|tick| next.is_none_or(|next| tick < next) && tick <= end) {
             self.now = tick.expect("just looked at");
             self.tell(Event::Tick);
             let next = self.fleet.as_ref().and_then(Fleet::next_deadline);
@@ -175,6 +183,7 @@ impl World {
         } else {
             return false;
         }
+        self.advance_reliefs();
         true
     }
 
@@ -206,6 +215,8 @@ impl World {
         self.note(|| "the supervisor starts".to_owned());
         self.life += 1;
         self.fleet = Some(Fleet::new(self.policy.clone(), self.seed));
+        self.reliefs = Reliefs::new(self.policy.max_concurrent_starts);
+        self.replaced.clear();
         self.say_hello_soon();
         let wait = if self.unreliable { between(&mut self.rng, 1, 90_000) } else { Duration::from_millis(10) };
         self.after(wait, Happening::ListKnown(self.life));
@@ -215,6 +226,7 @@ impl World {
         self.note(|| "the supervisor dies".to_owned());
         self.hang_up();
         self.fleet = None;
+        self.reliefs = Reliefs::default();
         self.settled = false;
         self.rules.supervisor_died();
         let away = between(&mut self.rng, 500, 20_000);
@@ -316,6 +328,7 @@ impl World {
             }
         }
         assert_eq!(fleet.slots().count(), self.wishes.values().filter(|wish| wish.listed).count(), "forgotten workers");
+        assert!(self.reliefs.is_idle(), "a relief is not over: {:?}", self.reliefs);
         assert_eq!(self.agenda, BTreeMap::new(), "something is still to happen");
         assert_eq!(fleet.next_deadline(), None, "something is still waited for");
     }

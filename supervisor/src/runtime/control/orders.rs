@@ -23,6 +23,9 @@ impl Control {
             Recorded::Restart(selection, answer) => {
                 let _ = answer.send(self.restart(selection));
             }
+            Recorded::Rotate(selection, answer) => {
+                let _ = answer.send(self.rotate(selection));
+            }
             Recorded::Forgive { queue, fingerprint, answer } => self.forgive(queue, fingerprint, answer),
             Recorded::ConfirmTenants(answer) => {
                 let _ = answer.send(match self.refused.take() {
@@ -42,6 +45,7 @@ impl Control {
         self.reconcile();
         let workers = self.selected(selection);
         for worker in workers.clone() {
+            self.forget_memory(&worker);
             self.happened(Event::Revive { worker });
         }
         Ok(workers.len())
@@ -56,9 +60,15 @@ impl Control {
 
     fn restart(&mut self, selection: Selection) -> Result<usize, ControlError> {
         self.serving()?;
+        // An order to replace them at once comes before one to do it with care.
+        self.abandon_reliefs(|crew| match selection {
+            Selection::All => true,
+            Selection::Tenant(tenant) => crew.tenant == tenant,
+        });
         // Those that run now are replaced; those that are switched on below are new anyway.
         let workers = self.selected(selection);
         for worker in workers.clone() {
+            self.forget_memory(&worker);
             self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Operator });
             self.happened(Event::Revive { worker });
         }

@@ -27,7 +27,11 @@ impl Control {
             Ok(handover) => self.parts.handover = handover,
             Err(error) => tracing::error!(%error, "the workers' credentials were not read again; the old ones stay"),
         }
-        self.fleet.set_policy(policy(&self.parts.settings));
+        let policy = policy(&self.parts.settings);
+        self.reliefs.set_places(policy.max_concurrent_starts);
+        self.fleet.set_policy(policy);
+        // A slot in which somebody stands in may be one of the configured ones from now on.
+        self.abandon_reliefs(|_| true);
         // Before anything is replaced, or it would come back in the old way.
         self.link.send(&Request::Reload, None);
         let changed: Vec<QueueType> = self
@@ -41,6 +45,7 @@ impl Control {
         let workers: Vec<_> = self.names().into_iter().filter(|worker| changed.contains(&worker.queue_type)).collect();
         tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
         self.retime();
+        self.ask_for_room_again();
         for worker in workers {
             self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Changed });
             // What it was given up for may be what has just been corrected.
@@ -75,6 +80,7 @@ impl Control {
             ("broker", old.broker == new.broker),
             ("database", old.database == new.database),
             ("api", old.api == new.api),
+            ("credentials", old.credentials == new.credentials),
             ("reconcile", old.reconcile == new.reconcile),
             ("tenants (between a list and the database)", old.tenants.is_some() == new.tenants.is_some()),
         ] {
@@ -86,6 +92,7 @@ impl Control {
         new.broker.clone_from(&old.broker);
         new.database.clone_from(&old.database);
         new.api = old.api.clone();
+        new.credentials = old.credentials.clone();
         new.reconcile.clone_from(&old.reconcile);
         if new.tenants.is_some() != old.tenants.is_some() {
             new.tenants.clone_from(&old.tenants);

@@ -42,6 +42,7 @@ impl Control {
         tracing::info!("stopping every worker; a second signal does not wait for them");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         self.going = Going::Down;
+        self.abandon_reliefs(|_| true);
         for worker in self.names() {
             self.happened(Event::Unwant { worker, why: Why::Shutdown });
         }

@@ -97,8 +97,10 @@ impl Control {
                 modified
             });
         }
-        let gone: Vec<WorkerName> =
-            self.fleet.slots().map(|(name, _)| name).filter(|name| !wanted.contains_key(name)).cloned().collect();
+        self.ask_for_room(&wanted);
+        // A stand-in is on nobody's list: whoever wants it removes it.
+        let is_gone = |name: &&WorkerName| !wanted.contains_key(*name) && !self.reliefs.wants(name);
+        let gone: Vec<WorkerName> = self.fleet.slots().map(|(name, _)| name).filter(is_gone).cloned().collect();
         for worker in gone {
             self.happened(Event::Remove { worker, why: Why::NotListed });
         }
@@ -118,9 +120,10 @@ impl Control {
             if now.is_none()
                 && let Some(slot) = self.fleet.slot(&worker)
             {
-                self.parts.board.show(&worker, slot);
+                self.parts.board.show(&worker, slot, None);
             }
         }
+        self.want_accounts();
         self.show_tenants();
     }
 
@@ -130,12 +133,6 @@ impl Control {
             self.tenants.iter().flatten().map(|tenant| (*tenant, switches.is_up(*tenant))).collect();
         let list = self.tenant_list();
         self.parts.board.set_tenants(tenants, list);
-    }
-
-    fn missing_for(&self, worker: &WorkerName) -> Option<String> {
-        self.parts.settings.broker.as_ref()?;
-        let queue = worker.queue().to_string();
-        (!self.ready_queues.contains(&queue)).then(|| format!("waits until the broker has its queue {queue}"))
     }
 }
 

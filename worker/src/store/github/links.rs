@@ -27,7 +27,7 @@ macro_rules! repositories_named {
             "::text[]) AS u (tenant_id, integration_id, name)) w
     CROSS JOIN LATERAL (
         SELECT * FROM repositories
-        WHERE (tenant_id, integration_id, lower(full_name)) = (w.tenant_id, w.integration_id, w.name) OFFSET 0
+        WHERE (tenant_id, integration_id, full_name_lower) = (w.tenant_id, w.integration_id, w.name) OFFSET 0
     ) b
     ORDER BY w.tenant_id, w.integration_id, w.name, b.external_id ~ '^[0-9]+$' DESC,
         length(ltrim(b.external_id, '0')) DESC, ltrim(b.external_id, '0') COLLATE \"C\" DESC, b.id)"
@@ -53,7 +53,7 @@ UPDATE prs AS t SET repository_id = r.id, external_repo_id = r.external_id, last
 FROM ",
     repositories_named!("$3"),
     " AS r
-WHERE (t.tenant_id, t.integration_id, lower(t.repo_full_name)) = (r.tenant_id, r.integration_id, r.name)
+WHERE (t.tenant_id, t.integration_id, t.repo_full_name_lower) = (r.tenant_id, r.integration_id, r.name)
     AND t.repository_id IS NULL"
 );
 

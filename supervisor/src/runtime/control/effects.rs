@@ -1,0 +1,81 @@
+//! Carries out what the fleet orders.
+
+use etl_shared::{WorkerName, credentials::handover_without_credentials};
+use nix::libc;
+
+use super::Control;
+use crate::{
+    keeper::{
+        self,
+        protocol::{Request, Scope},
+    },
+    lifecycle::{Death, Effect, Event, SpawnTrouble, StopSignal},
+};
+
+impl Control {
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Spawn { worker, incarnation } => {
+                let suspicions = self.suspicions_for(&worker);
+                self.forgiveness.tells(&worker, incarnation, &suspicions);
+                let document = match self.credentials_for(&worker, incarnation) {
+                    Ok(None) if suspicions.is_empty() => None,
+                    Ok(None) => Some(handover_without_credentials(suspicions)),
+                    Ok(Some(handover)) => Some(handover.to_handover(suspicions)),
+                    Err(why) => {
+                        let trouble = SpawnTrouble::Failed { detail: why.to_owned() };
+                        return self.happened(Event::SpawnFailed { worker, incarnation, trouble });
+                    }
+                };
+                match document.as_ref().map(keeper::credentials_memfd).transpose() {
+                    Ok(credentials) => self.link.send(&Request::Spawn { worker, incarnation }, credentials),
+                    Err(error) => {
+                        let detail = format!("hand over its credentials: {error}");
+                        let trouble = SpawnTrouble::Failed { detail };
+                        self.happened(Event::SpawnFailed { worker, incarnation, trouble });
+                    }
+                }
+            }
+            Effect::Stop { worker, incarnation, signal } => {
+                let (signal, scope) = match signal {
+                    StopSignal::Term => (libc::SIGTERM, Scope::Group),
+                    StopSignal::Kill => (libc::SIGKILL, Scope::Tree),
+                };
+                self.link.send(&Request::Signal { worker: worker.clone(), incarnation, signal, scope }, None);
+                if signal == libc::SIGTERM {
+                    // A process that was stopped hears TERM only when it goes on.
+                    self.link.send(&Request::Signal { worker, incarnation, signal: libc::SIGCONT, scope }, None);
+                }
+            }
+            Effect::Changed { worker, from, to, verdict } => {
+                if let Some(slot) = self.fleet.slot(&worker) {
+                    self.parts.board.show(&worker, slot, self.reliefs.stands_in_for(&worker));
+                    let death = verdict.as_ref().and_then(|_| slot.tally().next_back());
+                    log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
+                }
+                self.room_of(&worker);
+                self.account_touched(&worker, false);
+            }
+            Effect::Removed { worker } => {
+                tracing::info!(worker = %worker, "removed");
+                self.forgiveness.removed(&worker);
+                self.memory.forget(&worker);
+                self.room_of(&worker);
+                self.account_touched(&worker, true);
+                self.parts.board.remove(&worker);
+            }
+        }
+    }
+}
+
+fn log_change(worker: &WorkerName, incarnation: u64, from: &str, to: &str, death: Option<&Death>) {
+    let verdict = death.map(|death| death.verdict.to_string());
+    let detail = death.and_then(|death| death.detail.as_deref());
+    if to == "FATAL" {
+        tracing::error!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "given up");
+    } else if from == to && verdict.is_none() {
+        tracing::debug!(%worker, tenant = %worker.tenant, incarnation, state = to, "worker");
+    } else {
+        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "worker");
+    }
+}
