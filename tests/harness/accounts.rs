@@ -33,7 +33,9 @@ use crate::{
 pub struct Installation {
     /// Broker and database.
     pub platform: Platform,
-    /// What the supervisor is given.
+    /// For a supervisor.
+    pub setup: Setup,
+    /// What a supervisor is given.
     pub settings: Settings,
     names: Names,
     key: MasterKey,
@@ -94,19 +96,19 @@ impl Installation {
         fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
         let (_, rest) = platform.database.url().split_once('@').expect("a database's URL names a user");
         let quoted = |text: &str| format!("{text:?}");
-        let text = Setup::on(&platform)
+        let setup = Setup::on(&platform)
             .set("broker", "management_url", &quoted(&endpoints.management))
             .set("database", "admin_url", &quoted(&format!("postgres://{admin}:admin@{rest}")))
             .set("credentials", "master_key_file", &quoted(&file.display().to_string()))
             .set("credentials", "prefix", &quoted(&cleanup.prefix))
-            .set("credentials", "roles_prefix", &quoted(&cleanup.roles_prefix))
-            .text(directory.path(), 0);
+            .set("credentials", "roles_prefix", &quoted(&cleanup.roles_prefix));
+        let text = setup.text(directory.path(), 0);
         let config = directory.path().join("config.toml");
         fs::write(&config, text).expect("a configuration file");
         let settings = Settings::load(&config).expect("a configuration that is right");
         let names = Names::of(&settings.credentials);
         let key = MasterKey::read(&file).expect("a key");
-        Self { platform, settings, names, key, _directory: directory, _cleanup: cleanup }
+        Self { platform, setup, settings, names, key, _directory: directory, _cleanup: cleanup }
     }
 
     /// Starts the task; nobody has told it yet which tenants there are.
