@@ -95,16 +95,7 @@ async fn a_brain_that_is_killed_in_the_middle_finishes_what_it_began() {
     let mut scene = Scene::with_setup(&[7], slow).await;
     let began = scene.supervisor.cli_ok(&["rotate", "7", "--no-wait"]).await;
     assert!(began.contains("accepted"), "{began}");
-    scene
-        .supervisor
-        .until("somebody stands in", |status| {
-            status
-                .tenants
-                .values()
-                .flat_map(|tenant| &tenant.workers)
-                .any(|worker| worker.reason.contains("stands in while"))
-        })
-        .await;
+    scene.stands_in().await;
     scene.supervisor.kill_brain();
     scene.supervisor.start_brain().await;
     scene.stands(7, "ready", 2).await;

@@ -83,6 +83,18 @@ impl Scene {
         self.installation.database(id, generation).await.expect("the database lets it in");
     }
 
+    /// Waits until somebody stands in for somebody.
+    #[track_caller]
+    pub(crate) fn stands_in(&self) -> impl Future<Output = ()> {
+        let status = self.supervisor.until("somebody stands in", |status| {
+            let mut workers = status.tenants.values().flat_map(|tenant| &tenant.workers);
+            workers.any(|worker| worker.reason.contains("stands in while"))
+        });
+        async {
+            status.await;
+        }
+    }
+
     /// Waits until the tenant has one worker, RUNNING, and nobody stands in.
     #[track_caller]
     pub(crate) fn alone(&self, id: i64) -> impl Future<Output = ()> {

@@ -10,6 +10,7 @@ use super::{
     finding::{self, Finding},
 };
 
+mod accounts;
 mod backstop;
 mod broker;
 mod database;
@@ -28,6 +29,7 @@ pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
         None => asked,
     };
     findings.extend(broker::look(&settings, &tenants).await);
+    findings.extend(accounts::look(&settings).await);
     findings.extend(machine::look(&settings, tenants.len()));
     finding::show(&findings)
 }
