@@ -15,6 +15,7 @@ use etl_supervisor::{
     settings::Settings,
 };
 use lapin::{Connection, ConnectionProperties};
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio::{
     sync::{mpsc, watch},
@@ -23,10 +24,12 @@ use tokio::{
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::{
-    Platform, Setup,
+    Platform, SOON, Setup,
     database::{at_once, connect},
     eventually,
+    platform::queue_of,
     stack::Endpoints,
+    worker::{Worker, WorkerRun},
 };
 
 /// Broker, database, and the configuration for the accounts.
@@ -111,6 +114,19 @@ impl Installation {
         Self { platform, setup, settings, names, key, _directory: directory, _cleanup: cleanup }
     }
 
+    /// On the shared stack, with these tenants, their queues and their accounts.
+    pub async fn with_tenants(ids: &[i64]) -> (Self, AtWork) {
+        let installation = Self::new().await;
+        for id in ids {
+            installation.platform.add_tenant(*id).await;
+            installation.platform.broker.declare(&queue_of(*id)).await;
+        }
+        let task = installation.start();
+        task.want(ids.iter().copied());
+        task.ready(ids, 1, SOON).await;
+        (installation, task)
+    }
+
     /// Starts the task; nobody has told it yet which tenants there are.
     pub fn start(&self) -> AtWork {
         let (wanted, wanted_seen) = watch::channel(None);
@@ -151,7 +167,6 @@ impl Installation {
 
     /// A tenant's database URL.
     pub fn database_url(&self, id: i64, generation: u32) -> String {
-        use secrecy::ExposeSecret;
         let (_, rest) = self.platform.database.url().split_once('@').expect("a URL with a user");
         let password = self.key.password(Kind::Database, tenant(id), generation);
         format!("postgres://{}:{}@{rest}", self.name(id, generation), password.expose_secret())
@@ -169,13 +184,25 @@ impl Installation {
         Ok(client)
     }
 
-    /// A login to the broker as a tenant's worker.
-    pub async fn broker(&self, id: i64, generation: u32) -> Result<Connection, String> {
-        use secrecy::ExposeSecret;
+    /// A tenant's broker URL.
+    pub fn broker_url(&self, id: i64, generation: u32) -> String {
         let (_, rest) = self.platform.broker.url().split_once('@').expect("a URL with a user");
         let password = self.key.password(Kind::Broker, tenant(id), generation);
-        let url = format!("amqp://{}:{}@{rest}", self.name(id, generation), password.expose_secret());
-        let uri = amqp::parse_url(&url.into()).map_err(|error| error.to_string())?;
+        format!("amqp://{}:{}@{rest}", self.name(id, generation), password.expose_secret())
+    }
+
+    /// Starts a tenant's worker with the tenant's own accounts.
+    pub fn worker(&self, id: i64) -> Worker {
+        WorkerRun::on(&self.platform)
+            .broker(Some(self.broker_url(id, 1)))
+            .database(Some(self.database_url(id, 1)))
+            .arguments(&["--queue", &queue_of(id)])
+            .start()
+    }
+
+    /// A login to the broker as a tenant's worker.
+    pub async fn broker(&self, id: i64, generation: u32) -> Result<Connection, String> {
+        let uri = amqp::parse_url(&self.broker_url(id, generation).into()).map_err(|error| error.to_string())?;
         Connection::connect_uri(uri, ConnectionProperties::default()).await.map_err(|error| error.to_string())
     }
 }
@@ -195,6 +222,11 @@ impl AtWork {
     /// Everything that was said until now.
     pub fn news(&self) -> Vec<AccountNews> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How much was said until now.
+    pub fn heard(&self) -> usize {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Waits until this was said, and forgets everything.
