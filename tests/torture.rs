@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, env, time::Duration};
 
 use serde_json::Value;
-use system_tests::{Platform, Setup, Supervisor, eventually, platform::queue_of, worker::Worker};
+use system_tests::{
+    Platform, Setup, Supervisor, accounts::Installation, eventually, platform::queue_of, worker::Worker,
+};
 
 #[path = "torture/chaos.rs"]
 mod chaos;
@@ -52,17 +54,19 @@ async fn whatever_is_killed_the_tables_are_those_of_an_undisturbed_run() {
     }
 }
 
+/// Each tenant's worker has accounts of its own here, so that what they may do has to be enough for everything there is to do.
 async fn undisturbed(world: &World) -> Outcome {
-    let platform = Platform::with_tenants(&TENANTS).await;
-    let workers: Vec<Worker> = TENANTS.map(|tenant| Worker::of_tenant(&platform, tenant)).into();
-    world.lay_the_ground(&platform).await;
-    let messages = world.store(&platform).await;
+    let (installation, _task) = Installation::with_tenants(&TENANTS).await;
+    let platform = &installation.platform;
+    let workers: Vec<Worker> = TENANTS.map(|tenant| installation.worker(tenant)).into();
+    world.lay_the_ground(platform).await;
+    let messages = world.store(platform).await;
     platform.broker.publish_all(messages.iter().map(Message::parts)).await;
-    done(&platform).await;
+    done(platform).await;
     for worker in workers {
         worker.drain().await;
     }
-    outcome(&platform).await
+    outcome(platform).await
 }
 
 async fn disturbed(world: &World, seed: u64) -> (Outcome, Summary) {

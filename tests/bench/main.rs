@@ -25,6 +25,7 @@ mod machine;
 mod measure;
 mod outcome;
 mod patience;
+mod provision;
 #[allow(dead_code, reason = "writing a record is the worker's side")]
 mod record;
 mod report;
@@ -47,8 +48,12 @@ struct Bench {
 
 type Measure = fn(&Bench, &mut Report) -> Outcome<()>;
 
-const BENCHMARKS: [(&str, Measure); 3] =
-    [("supervise", supervise::run), ("footprint", footprint::run), ("worker", worker::run)];
+const BENCHMARKS: [(&str, Measure); 4] = [
+    ("supervise", supervise::run),
+    ("footprint", footprint::run),
+    ("worker", worker::run),
+    ("provision", provision::run),
+];
 
 impl Bench {
     fn program(&self, name: &str) -> Outcome<PathBuf> {

@@ -8,6 +8,7 @@
     reason = "a harness fails a test by panicking; each message says what was expected"
 )]
 
+pub mod accounts;
 pub mod binaries;
 pub mod broker;
 pub mod createmeta;
@@ -31,3 +32,14 @@ pub use platform::Platform;
 pub use supervisor::Supervisor;
 pub use supervisor_setup::Setup;
 pub use waiting::{SOON, eventually};
+
+/// An error with its causes.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::settings::Settings;
 
+mod accounts;
 mod backstop;
 mod broker;
 mod database;
@@ -33,6 +34,7 @@ pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
         None => asked,
     };
     findings.extend(broker::look(&settings, &tenants).await);
+    findings.extend(accounts::look(&settings).await);
     findings.extend(machine::look(&settings, tenants.len()));
     findings.push(room::memory(&settings, tenants.len()));
     finding::show(&findings)

@@ -41,7 +41,8 @@ SELECT s.relname::text, t.relname::text
 FROM pg_class AS s JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid AND d.deptype = 'a'
     AND d.refclassid = 'pg_class'::regclass
 JOIN pg_class AS t ON t.oid = d.refobjid
-WHERE s.relkind = 'S' AND s.relnamespace = $1::text::regnamespace AND NOT has_sequence_privilege($2, s.oid, 'USAGE')";
+WHERE s.relkind = 'S' AND s.relnamespace = $1::text::regnamespace 
+    AND CASE s.relkind WHEN 'S' THEN NOT has_sequence_privilege($2, s.oid, 'USAGE') END";
 
 pub(super) async fn tables(client: &Client, schema: &str) -> Result<Tables, Error> {
     let rows = client.query(TABLES, &[&escape_identifier(schema)]).await?;

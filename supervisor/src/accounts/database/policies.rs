@@ -14,7 +14,7 @@ const OWN_QUEUE: &str = "etl_own_queue";
 const STATE: &str = "
 SELECT c.relname::text, CASE WHEN c.relname = 'tenants' THEN 'id' ELSE 'tenant_id' END, c.relrowsecurity,
     c.relforcerowsecurity, pg_get_userbyid(c.relowner)::text,
-    array(SELECT p.polname::text || ':' || p.polpermissive || ':' || p.polcmd || ':'
+    array(SELECT p.polname::text || ':' || p.polpermissive::text || ':' || p.polcmd::text || ':'
             || array_to_string(array(SELECT CASE r WHEN 0 THEN 'public' ELSE pg_get_userbyid(r)::text END FROM unnest(p.polroles) AS r), ',')
             || ':' || coalesce(pg_get_expr(p.polqual, p.polrelid), '') || ':'
             || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '')

@@ -1,0 +1,119 @@
+//! A supervisor whose tenants have accounts of their own.
+
+use etl_shared::api::{CredentialsStatus, TenantCredentials};
+use serde_json::Value;
+use system_tests::{
+    SOON, Setup, Supervisor,
+    accounts::{Installation, tenant},
+    binaries,
+    createmeta::{Shape, createmeta},
+    eventually, fleet,
+    http::Call,
+    supervisor::Printed,
+    supervisor_setup::quoted,
+};
+
+pub(crate) struct Scene {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) installation: Installation,
+}
+
+impl Scene {
+    /// These tenants have a RUNNING worker each.
+    pub(crate) async fn with(tenants: &[i64]) -> Self {
+        Self::with_setup(tenants, |setup| setup).await
+    }
+
+    pub(crate) async fn with_setup(tenants: &[i64], change: impl FnOnce(Setup) -> Setup) -> Self {
+        let installation = Installation::new().await;
+        for tenant in tenants {
+            installation.platform.add_tenant(*tenant).await;
+        }
+        let setup = installation.setup.clone().set("database", "refresh", "\"1s\"");
+        let supervisor = Supervisor::start(&change(setup)).await;
+        supervisor.until_running(tenants).await;
+        Self { supervisor, installation }
+    }
+
+    /// Rotates, which must succeed.
+    pub(crate) async fn rotate(&self, whom: &str) -> String {
+        self.supervisor.cli_ok(&["rotate", whom, "--timeout", "60s"]).await
+    }
+
+    pub(crate) async fn try_rotate(&self, whom: &str) -> Printed {
+        self.supervisor.cli(&["rotate", whom, "--timeout", "60s"]).await
+    }
+
+    pub(crate) async fn credentials(&self, id: i64) -> Result<TenantCredentials, String> {
+        let reply = self.supervisor.socket(Call::get("/api/v1/admin/credentials")).await;
+        let reply = reply.map_err(|error| error.to_string())?;
+        let status: CredentialsStatus =
+            serde_json::from_str(&reply.body).map_err(|error| format!("{error}: {reply:?}"))?;
+        status.tenants.get(&tenant(id)).cloned().ok_or_else(|| format!("{reply:?}"))
+    }
+
+    /// Waits until the tenant's accounts are like this.
+    #[track_caller]
+    pub(crate) fn stands(&self, id: i64, state: &str, generation: u32) -> impl Future<Output = TenantCredentials> {
+        let what = format!("tenant {id} is {state} with generation {generation}");
+        eventually(what, 2 * SOON, async move || {
+            let now = self.credentials(id).await?;
+            if now.state == state && now.generation == Some(generation) { Ok(now) } else { Err(format!("{now:?}")) }
+        })
+    }
+
+    /// One document is stored, its message published and transformed.
+    pub(crate) async fn works(&self, id: i64) {
+        let raw = self.installation.platform.submit(id, &small(1)).await;
+        self.installation.platform.completed(&[raw]).await;
+    }
+
+    /// The accounts of this generation let nobody in.
+    pub(crate) async fn is_refused(&self, id: i64, generation: u32) {
+        assert!(self.installation.broker(id, generation).await.is_err(), "the broker takes generation {generation}");
+        assert!(
+            self.installation.database(id, generation).await.is_err(),
+            "the database takes generation {generation}"
+        );
+    }
+
+    /// The accounts of this generation let their tenant in.
+    pub(crate) async fn is_let_in(&self, id: i64, generation: u32) {
+        self.installation.broker(id, generation).await.expect("the broker lets it in");
+        self.installation.database(id, generation).await.expect("the database lets it in");
+    }
+
+    /// Waits until somebody stands in for somebody.
+    #[track_caller]
+    pub(crate) fn stands_in(&self) -> impl Future<Output = ()> {
+        let status = self.supervisor.until("somebody stands in", |status| {
+            let mut workers = status.tenants.values().flat_map(|tenant| &tenant.workers);
+            workers.any(|worker| worker.reason.contains("stands in while"))
+        });
+        async {
+            status.await;
+        }
+    }
+
+    /// Waits until the tenant has one worker, RUNNING, and nobody stands in.
+    #[track_caller]
+    pub(crate) fn alone(&self, id: i64) -> impl Future<Output = ()> {
+        let status = self.supervisor.until(format!("tenant {id} has one worker, RUNNING"), move |status| {
+            fleet::running(status, &[id]) && status.tenants[&tenant(id)].workers.len() == 1
+        });
+        async {
+            status.await;
+        }
+    }
+}
+
+/// The command of workers of which a shell decides what they do, by `$1`, their slot.
+pub(crate) fn deciding(script: &str) -> String {
+    let program = quoted(binaries::worker());
+    let script = format!("{script}; exec \"$2\" --queue \"$3\"");
+    format!("[\"/bin/sh\", \"-c\", {}, \"worker\", \"{{slot}}\", {program}, \"{{queue}}\"]", quoted(script))
+}
+
+pub(crate) fn small(seed: u64) -> Value {
+    createmeta(seed, Shape::SMALL).document
+}
