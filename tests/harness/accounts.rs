@@ -250,7 +250,7 @@ impl AtWork {
             let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
             let ready = |id: &i64| {
                 let word = AccountNews::Ready { tenant: tenant(*id), generation, next: None };
-                news.iter().any(|found| *found == word)
+                news.contains(&word)
             };
             let missing: Vec<_> = ids.iter().filter(|id| !ready(id)).take(3).collect();
             if missing.is_empty() {
