@@ -48,11 +48,8 @@ fn privileges(isolation: &Isolation) -> Wall {
         let detail = "workers have no capabilities, but they are root, who owns most files: see users";
         return wall("privileges", false, detail.to_owned());
     }
-    wall(
-        "privileges",
-        true,
-        "no capabilities, no supplementary groups, and nothing that could give new ones".to_owned(),
-    )
+    let groups = if matches!(isolation.users, Users::On(_)) { ", no supplementary groups" } else { "" };
+    wall("privileges", true, format!("no capabilities{groups}, and nothing that could give new ones"))
 }
 
 fn filesystem(isolation: &Isolation) -> Wall {
