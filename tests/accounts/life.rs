@@ -57,7 +57,7 @@ async fn tenants_get_accounts_that_work_and_a_second_look_changes_nothing() {
     task.ready(&[13], 1, SOON).await;
     drop(task);
     let after = everything(&installation).await;
-    let kept = |text: &str| text.lines().map(|line| line.len()).collect::<Vec<_>>();
+    let kept = |text: &str| text.lines().map(str::len).collect::<Vec<_>>();
     assert!(kept(&after)[0] > kept(&before)[0], "the thirteenth is there");
     for part in before.lines().next().unwrap_or_default().split("; ") {
         assert!(after.contains(part), "changed: {part}");
