@@ -223,6 +223,9 @@ pub struct SupervisorStatus {
     /// Messages that were published again since then, because raw rows waited for them and they were in no queue.
     #[serde(default)]
     pub republished_messages: u64,
+    /// What keeps workers apart on this machine, and what does not; for admins only.
+    #[serde(default)]
+    pub walls: Vec<Wall>,
     /// Every part with its condition, such as `"broker": {"ok": true, "detail": "connected"}`.
     pub parts: BTreeMap<String, PartStatus>,
 }

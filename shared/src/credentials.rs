@@ -9,7 +9,13 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{environment::CREDENTIALS_FD, inherited_fd, suspicion::Suspicions};
+use crate::{
+    amqp,
+    environment::CREDENTIALS_FD,
+    inherited_fd, postgres,
+    suspicion::Suspicions,
+    tls::{Authorities, AuthoritiesError},
+};
 
 /// Where a worker connects to, each with the secrets inside the URL.
 #[derive(Debug, Clone)]
@@ -20,6 +26,10 @@ pub struct Credentials {
     pub database_url: SecretString,
     /// They are new: the worker logs in to the database, too, before it says that it is ready. Otherwise it does so when it has work.
     pub prove: bool,
+    /// Certificates (PEM) that the broker's is checked with: a worker that may not read the file that its URL names has them here.
+    pub broker_ca: Option<String>,
+    /// Certificates (PEM) that the database's is checked with.
+    pub database_ca: Option<String>,
 }
 
 /// The form in the memory file. Not public, so that nobody serialises secrets by accident.
@@ -31,6 +41,10 @@ struct Wire {
     database_url: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     prove: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    broker_ca: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    database_ca: Option<String>,
     #[serde(default, skip_serializing_if = "Suspicions::is_empty")]
     suspicions: Suspicions,
 }
@@ -64,12 +78,22 @@ pub enum CredentialsError {
         /// The file with the password.
         path: PathBuf,
     },
+    /// The file with the authorities' certificates that a URL names is of no use.
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// The descriptor left by the supervisor does not hold what it should. The cause is not kept: it could quote a secret.
     #[error("the credentials handed over by the supervisor (${CREDENTIALS_FD}) cannot be read")]
     BadHandover,
 }
 
 impl Credentials {
+    /// With these URLs, and with the certificates of the files that they name, read now.
+    pub fn new(amqp_url: SecretString, database_url: SecretString) -> Result<Self, CredentialsError> {
+        let broker_ca = broker_ca(&amqp_url)?;
+        let database_ca = database_ca(&database_url)?;
+        Ok(Self { amqp_url, database_url, broker_ca, database_ca, prove: false })
+    }
+
     /// From the descriptor left by the supervisor; what is not there, file by file from `$CREDENTIALS_DIRECTORY`, else from
     /// `$AMQP_URL` and `$DATABASE_URL`. With them comes what the supervisor suspects messages of; whoever starts a worker by hand suspects none.
     pub fn load() -> Result<(Self, Suspicions), CredentialsError> {
@@ -81,9 +105,7 @@ impl Credentials {
             file.read_to_string(&mut text).map_err(|_| CredentialsError::BadHandover)?;
             return Self::from_handover(&text);
         }
-        let (amqp_url, database_url) = (find_amqp_url()?, Self::load_database_url()?);
-        let credentials = Self { amqp_url, database_url, prove: false };
-        Ok((credentials, Suspicions::default()))
+        Ok((Self::new(find_amqp_url()?, Self::load_database_url()?)?, Suspicions::default()))
     }
 
     /// The database's alone, for a run that needs no broker.
@@ -99,17 +121,20 @@ impl Credentials {
             prove: self.prove,
             amqp_url: Some(self.amqp_url.expose_secret().to_owned()),
             database_url: Some(self.database_url.expose_secret().to_owned()),
+            broker_ca: self.broker_ca.clone(),
+            database_ca: self.database_ca.clone(),
         };
         wire.to_document()
     }
 
     fn from_handover(text: &str) -> Result<(Self, Suspicions), CredentialsError> {
         let wire: Wire = serde_json::from_str(text).map_err(|_| CredentialsError::BadHandover)?;
-        let credentials = Self {
-            amqp_url: wire.amqp_url.map_or_else(find_amqp_url, |url| Ok(url.into()))?,
-            database_url: wire.database_url.map_or_else(Self::load_database_url, |url| Ok(url.into()))?,
-            prove: wire.prove,
-        };
+        let amqp_url = wire.amqp_url.map_or_else(find_amqp_url, |url| Ok(url.into()))?;
+        let database_url = wire.database_url.map_or_else(Self::load_database_url, |url| Ok(url.into()))?;
+        // What was handed over is not looked for in files, which this process may not be allowed to read.
+        let broker_ca = wire.broker_ca.map_or_else(|| broker_ca(&amqp_url), |text| Ok(Some(text)))?;
+        let database_ca = wire.database_ca.map_or_else(|| database_ca(&database_url), |text| Ok(Some(text)))?;
+        let credentials = Self { amqp_url, database_url, broker_ca, database_ca, prove: wire.prove };
         Ok((credentials, wire.suspicions))
     }
 }
@@ -122,7 +147,30 @@ impl Wire {
 
 /// What the supervisor writes into the memory file where it has no credentials to hand over.
 pub fn handover_without_credentials(suspicions: Suspicions) -> SecretString {
-    Wire { amqp_url: None, database_url: None, prove: false, suspicions }.to_document()
+    Wire { amqp_url: None, database_url: None, prove: false, broker_ca: None, database_ca: None, suspicions }
+        .to_document()
+}
+
+/// The certificates of the file that the URL names; none where it asks for no TLS. Whether it is a URL at all is somebody else's question.
+fn broker_ca(url: &SecretString) -> Result<Option<String>, AuthoritiesError> {
+    match amqp::parse_url(url) {
+        Ok(address) if address.is_encrypted() => text_of(&address.authorities),
+        _ => Ok(None),
+    }
+}
+
+fn database_ca(url: &SecretString) -> Result<Option<String>, AuthoritiesError> {
+    match postgres::parse_url(url) {
+        Ok(address) if address.is_encrypted() => text_of(&address.authorities),
+        _ => Ok(None),
+    }
+}
+
+fn text_of(authorities: &Authorities) -> Result<Option<String>, AuthoritiesError> {
+    match authorities {
+        Authorities::File(path) => Authorities::text_of(path).map(Some),
+        Authorities::System | Authorities::Text(_) => Ok(None),
+    }
 }
 
 fn find_amqp_url() -> Result<SecretString, CredentialsError> {
@@ -156,13 +204,26 @@ mod tests {
     use super::*;
     use crate::flight::Mark;
 
+    fn of(amqp_url: &str, database_url: &str) -> Credentials {
+        Credentials::new(amqp_url.to_owned().into(), database_url.to_owned().into()).unwrap()
+    }
+
+    #[test]
+    fn certificates_that_were_handed_over_are_used_and_no_file_is_read() {
+        let absent = "amqps://a:b@h/?cacertfile=/nonexistent/ca.pem";
+        assert!(Credentials::new(absent.to_owned().into(), "x".to_owned().into()).is_err());
+        let mut given = of("amqps://a:b@h/", "postgres://a@h/d?sslmode=require");
+        given.amqp_url = absent.to_owned().into();
+        given.broker_ca = Some("PEM".to_owned());
+        let document = given.to_handover(Suspicions::default());
+        let (taken, _) = Credentials::from_handover(document.expose_secret()).unwrap();
+        assert_eq!((taken.broker_ca.as_deref(), taken.database_ca), (Some("PEM"), None));
+    }
+
     #[test]
     fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
-        let given = Credentials {
-            amqp_url: "amqp://a:b@h/".to_owned().into(),
-            database_url: "postgres://p".to_owned().into(),
-            prove: true,
-        };
+        let mut given = of("amqp://a:b@h/", "postgres://p");
+        given.prove = true;
         let suspicions =
             Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
         let handover = given.to_handover(suspicions.clone());
@@ -175,7 +236,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_suspected_the_document_is_what_it_always_was() {
-        let given = Credentials { amqp_url: "a".to_owned().into(), database_url: "b".to_owned().into(), prove: false };
+        let given = of("a", "b");
         let document = given.to_handover(Suspicions::default());
         assert_eq!(document.expose_secret(), r#"{"amqp_url":"a","database_url":"b"}"#);
         assert!(Credentials::from_handover(document.expose_secret()).unwrap().1.is_empty());
@@ -196,11 +257,7 @@ mod tests {
 
     #[test]
     fn no_debug_output_shows_a_secret() {
-        let given = Credentials {
-            amqp_url: "amqp://a:hunter2@h/".to_owned().into(),
-            database_url: "x".to_owned().into(),
-            prove: false,
-        };
+        let given = of("amqp://a:hunter2@h/", "x");
         assert!(!format!("{given:?}").contains("hunter2"));
     }
 

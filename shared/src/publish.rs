@@ -9,7 +9,7 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let url = std::env::var("AMQP_URL")?.into();
-//! let publisher = Publisher::connect(amqp::parse_url(&url)?, "my extraction").await?;
+//! let publisher = Publisher::connect(&amqp::parse_url(&url)?, "my extraction").await?;
 //!
 //! let tenant = TenantId::try_from(7)?;
 //! let queue = "transform".parse::<QueueType>()?.queue_of(tenant);
@@ -31,13 +31,12 @@
 use std::collections::BTreeSet;
 
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::FieldTable,
-    uri::AMQPUri,
 };
 
-use crate::{QueueName, TransformMessage};
+use crate::{QueueName, TransformMessage, amqp::Address};
 
 pub mod headers;
 
@@ -101,9 +100,8 @@ pub enum PublishError {
 
 impl Publisher {
     /// Connects and switches confirms on.
-    pub async fn connect(uri: AMQPUri, name: &str) -> Result<Self, lapin::Error> {
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(uri, properties).await?;
+    pub async fn connect(address: &Address, name: &str) -> Result<Self, lapin::Error> {
+        let connection = address.connect(name).await?;
         let channel = connection.create_channel().await?;
         // Without this every publish would look like a success.
         channel.confirm_select(ConfirmSelectOptions::default()).await?;

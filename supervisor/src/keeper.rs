@@ -25,7 +25,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use etl_shared::settings::SettingsError;
+use etl_shared::{hidden::hide_memory, settings::SettingsError};
 use nix::{
     sys::{
         prctl::set_child_subreaper,
@@ -40,6 +40,7 @@ use nix::{
 
 use self::{
     directories::OnlyKeeper,
+    isolation::Isolation,
     notify::NotifySocket,
     server::{Parts, Server},
     spawn::Spawner,
@@ -51,23 +52,34 @@ pub mod client;
 mod credentials;
 mod detached;
 mod directories;
+mod filesystem;
+mod groups;
+mod identities;
+mod isolation;
 mod lease;
+mod limits;
 mod log_file;
 mod notify;
 mod packet;
 mod peer;
+mod privileges;
 mod process_table;
 pub mod program;
 pub mod protocol;
 mod raw;
+mod reach;
 mod server;
 mod spawn;
 mod template;
 mod tree;
+mod users;
+mod walls;
+mod workplace;
 
 pub use client::{Client, ClientError, Hello};
 pub use credentials::credentials_memfd;
 pub use detached::{StartError, start_detached, start_detached_from};
+pub use raw::give_up_capabilities;
 
 /// The keeper cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -136,9 +148,14 @@ pub fn run(config_path: &Path) -> Result<(), KeeperError> {
     let signals = SignalFd::with_flags(&heard, flags).map_err(setup("hear signals"))?;
     set_child_subreaper(true).map_err(setup("become the parent of orphans"))?;
 
+    // No core of it, and nobody of the same user may look into its memory.
+    hide_memory().map_err(setup("hide our memory"))?;
+    let _ = raise_open_files();
+    let isolation = Isolation::new(&settings, &config_path);
+    let left_over = isolation.users.kill_left_over();
     let templates = Templates::new(settings.queues, settings.runtime.notify_socket());
-    let spawner = Spawner::new(&settings.runtime, templates, raise_open_files()).map_err(setup("open /dev/null"))?;
-    let left_over = tree::kill_left_over_from_before(&spawner.leases);
+    let spawner = Spawner::new(&settings.runtime, templates, isolation).map_err(setup("open /dev/null"))?;
+    let left_over = left_over + tree::kill_left_over_from_before(&spawner.leases);
     if left_over > 0 {
         tracing::warn!(processes = left_over, "killed whom workers of an earlier keeper had left behind");
     }

@@ -22,10 +22,7 @@ use etl_shared::{
     QueueType, TenantId, amqp,
     publish::{Outgoing, Publisher, headers},
 };
-use lapin::{
-    Connection, ConnectionProperties,
-    types::{AMQPValue, FieldTable},
-};
+use lapin::types::{AMQPValue, FieldTable};
 use tokio::time;
 
 use crate::{
@@ -151,7 +148,7 @@ impl Reconciler {
     }
 
     async fn connect(&self) -> Result<Publisher, RoundError> {
-        within(Publisher::connect(uri(&self.broker)?, "etl-supervisor reconcile")).await
+        within(Publisher::connect(&address(&self.broker)?, "etl-supervisor reconcile")).await
     }
 
     /// Which of these tenants have nothing in their queue and nothing in hand.
@@ -161,8 +158,7 @@ impl Reconciler {
         let everybodys = format!("{queue_type}_queue");
         let mut queues: Vec<String> = tenants.iter().map(|tenant| queue_type.queue_of(*tenant).to_string()).collect();
         queues.push(everybodys.clone());
-        let properties = ConnectionProperties::default().with_connection_name("etl-supervisor reconcile".into());
-        let connection = within(Connection::connect_uri(uri(&self.broker)?, properties)).await?;
+        let connection = within(address(&self.broker)?.connect("etl-supervisor reconcile")).await?;
         let depths = within(broker::depths(&connection, &queues)).await?;
         let complete = connection.status().connected();
         let _ = time::timeout(BROKER_WITHIN, connection.close(200, "done".into())).await;
@@ -246,7 +242,7 @@ fn reconciled() -> FieldTable {
     table
 }
 
-fn uri(broker: &Broker) -> Result<lapin::uri::AMQPUri, RoundError> {
+fn address(broker: &Broker) -> Result<amqp::Address, RoundError> {
     let url = broker.own_url().map_err(|error| RoundError::Broker(in_one_line(&error)))?;
     amqp::parse_url(&url).map_err(|error| RoundError::Broker(error.to_string()))
 }

@@ -8,6 +8,7 @@ pub mod brain;
 mod control;
 pub mod handle;
 mod keeper_link;
+mod less;
 mod lock;
 mod news;
 mod recorder;

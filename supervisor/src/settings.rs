@@ -299,6 +299,11 @@ impl Runtime {
         self.directory.join("flight")
     }
 
+    /// What only the keeper writes and what survives a reboot.
+    pub fn keeper_state_directory(&self) -> PathBuf {
+        self.state_directory.join("keeper")
+    }
+
     /// The workers' own directories.
     pub fn work_directory(&self) -> PathBuf {
         self.directory.join("work")

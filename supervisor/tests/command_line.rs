@@ -61,6 +61,7 @@ fn view() -> FleetView {
         queues: Arc::default(),
         parts: BTreeMap::from([("keeper", PartStatus { ok: true, detail: "pid 2".to_owned() })]),
         keeper_pid: Some(2),
+        walls: std::sync::Arc::default(),
         tenant_list: Arc::new(TenantList { tenants, source: "database".to_owned(), refused: Some(vec![tenant(2)]) }),
         settled: true,
         turned_at: BootTime::now(),

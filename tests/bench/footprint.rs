@@ -32,6 +32,13 @@ struct Stack {
     broker: String,
     database: String,
     broker_port: u16,
+    /// Where both can be had with TLS.
+    tls: Tls,
+}
+
+struct Tls {
+    broker_port: u16,
+    ca_file: String,
 }
 
 pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
@@ -39,8 +46,16 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
         broker: variable("AMQP_URL")?,
         database: variable("DATABASE_URL")?,
         broker_port: variable("AMQP_PORT")?.parse().doing("AMQP_PORT")?,
+        tls: Tls {
+            broker_port: variable("AMQPS_PORT")?.parse().doing("AMQPS_PORT")?,
+            ca_file: variable("STACK_CA_FILE")?,
+        },
     };
-    idle_memory(bench, report, &stack)?;
+    let samples = idle_memory(bench, &stack, false)?;
+    report.figure(format!("idle transform-worker, {WORKERS} of them, mean (PSS)"), samples.mean(), "MB", 0.6);
+    report.figure("  the largest", samples.max(), "MB", 0.6);
+    let samples = idle_memory(bench, &stack, true)?;
+    report.context(format!("idle transform-worker with TLS, {WORKERS} of them, mean (PSS)"), samples.mean(), "MB");
     single_starts(bench, report, &stack)
 }
 
@@ -49,11 +64,18 @@ fn variable(name: &str) -> Outcome<String> {
 }
 
 /// Under the supervisor, as in reality; it leaves the queues behind for the next measurement.
-fn idle_memory(bench: &Bench, report: &mut Report, stack: &Stack) -> Outcome<()> {
+fn idle_memory(bench: &Bench, stack: &Stack, encrypted: bool) -> Outcome<Samples> {
+    let (mut broker, mut database, mut port) = (stack.broker.clone(), stack.database.clone(), stack.broker_port);
+    if encrypted {
+        port = stack.tls.broker_port;
+        let (old, new) = (format!(":{}/", stack.broker_port), format!(":{port}/"));
+        broker = broker.replacen("amqp://", "amqps://", 1).replacen(&old, &new, 1);
+        database.push_str("?sslmode=verify-full");
+    }
+    let ca_file = &stack.tls.ca_file;
     let sections = format!(
-        "[broker]\nurl = {:?}\n\n[database]\nurl = {:?}\n\n[queues.transform]\ncommand = [{}, \"--queue\", \"{{queue}}\"]\n",
-        stack.broker,
-        stack.database,
+        "[broker]\nurl = {broker:?}\nca_file = {ca_file:?}\n\n[database]\nurl = {database:?}\nca_file = {ca_file:?}\n\n\
+         [queues.transform]\ncommand = [{}, \"--queue\", \"{{queue}}\"]\n",
         quoted(&bench.program("transform-worker")?),
     );
     let mut supervisor = Supervisor::prepare(bench, memory_directory()?, &Fleet { size: WORKERS, sections })?;
@@ -66,7 +88,7 @@ fn idle_memory(bench: &Bench, report: &mut Report, stack: &Stack) -> Outcome<()>
         bench.patience.pause(IDLE)?;
         let mut samples = Samples::default();
         for pid in running.values() {
-            let connected = connections(*pid, stack.broker_port)?;
+            let connected = connections(*pid, port)?;
             if connected == 0 {
                 return Err(format!("worker {pid} has no connection to the broker").into());
             }
@@ -75,9 +97,7 @@ fn idle_memory(bench: &Bench, report: &mut Report, stack: &Stack) -> Outcome<()>
         Ok(samples)
     };
     let samples = measure().map_err(|error: Box<dyn std::error::Error>| format!("{error}\n{}", supervisor.said()))?;
-    report.figure(format!("idle transform-worker, {WORKERS} of them, mean (PSS)"), samples.mean(), "MB", 0.6);
-    report.figure("  the largest", samples.max(), "MB", 0.6);
-    Ok(())
+    Ok(samples)
 }
 
 /// How many established connections a process has to a port.

@@ -5,7 +5,7 @@ use std::{panic::Location, time::Duration};
 use etl_shared::{amqp, publish::Publisher};
 use futures_util::future::try_join_all;
 use lapin::{
-    Connection, ConnectionProperties,
+    Connection,
     options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -60,15 +60,14 @@ impl TestBroker {
 
     /// `host:port` of the broker.
     pub fn address(&self) -> String {
-        let uri = amqp::parse_url(&self.url.clone().into()).expect("the broker's URL can be read");
+        let uri = amqp::parse_url(&self.url.clone().into()).expect("the broker's URL can be read").uri;
         format!("{}:{}", uri.authority.host, uri.authority.port)
     }
 
     /// A connection of the test's own.
     pub async fn connect(&self) -> Connection {
-        let uri = amqp::parse_url(&self.url.clone().into()).expect("the broker's URL can be read");
-        let properties = ConnectionProperties::default().with_connection_name("system test".into());
-        Connection::connect_uri(uri, properties).await.expect("the broker takes a connection")
+        let address = amqp::parse_url(&self.url.clone().into()).expect("the broker's URL can be read");
+        address.connect("system test").await.expect("the broker takes a connection")
     }
 
     /// Creates a queue as the supervisor would: durable, quorum.
@@ -211,8 +210,8 @@ impl TestBroker {
     }
 
     async fn new_publisher(&self) -> Result<Publisher, String> {
-        let uri = amqp::parse_url(&self.url.clone().into()).map_err(|error| error.to_string())?;
-        Publisher::connect(uri, "system test").await.map_err(|error| error.to_string())
+        let address = amqp::parse_url(&self.url.clone().into()).map_err(|error| error.to_string())?;
+        Publisher::connect(&address, "system test").await.map_err(|error| error.to_string())
     }
 }
 

@@ -24,6 +24,7 @@ pub mod scripted;
 pub mod stack;
 pub mod supervisor;
 pub mod supervisor_setup;
+pub mod tls;
 pub mod waiting;
 pub mod worker;
 

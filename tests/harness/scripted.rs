@@ -4,7 +4,9 @@
 //! line to `HOME/born` as the first thing it does, and one to `HOME/signals` for every signal that it gets.
 
 use std::{
-    fmt, fs,
+    fmt,
+    fs::{self, OpenOptions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -61,10 +63,22 @@ pub struct Birth {
 #[derive(Debug, Clone)]
 pub struct Home(PathBuf);
 
+/// Gives a file or directory a mode, whatever the umask.
+pub fn open_to(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode can be set");
+}
+
 impl Home {
     /// In this directory, which is made.
     pub fn create(directory: &Path) -> Self {
         fs::create_dir_all(directory).expect("a directory for the scripted workers");
+        // Workers are users of their own and write here all the same.
+        open_to(directory, 0o777);
+        for name in ["born", "signals", "descendants"] {
+            let path = directory.join(name);
+            OpenOptions::new().create(true).append(true).open(&path).expect("a file for their traces");
+            open_to(&path, 0o666);
+        }
         Self(directory.to_owned())
     }
 
@@ -118,6 +132,7 @@ impl Home {
         // Renamed into place: a worker that starts now reads the old plan or the new one, never half of it.
         let unfinished = self.0.join(format!("{name}.unfinished"));
         fs::write(&unfinished, text).expect("a plan can be written");
+        open_to(&unfinished, 0o644);
         fs::rename(unfinished, self.0.join(name)).expect("a plan can be put into place");
     }
 

@@ -19,6 +19,7 @@ use nix::fcntl::{Flock, FlockArg};
 pub const SECOND_DIRECTORY: &str = "ETL_SECOND_STACK_DIR";
 
 const WORDS: [&str; 4] = ["AMQP_URL", "MANAGEMENT_URL", "DATABASE_URL", "ADMIN_DATABASE_URL"];
+const TLS_WORDS: [&str; 3] = ["AMQPS_PORT", "MANAGEMENT_TLS_PORT", "STACK_CA_FILE"];
 
 /// Where broker and database are, passwords included.
 #[derive(Debug, Clone)]
@@ -31,6 +32,19 @@ pub struct Endpoints {
     pub database: String,
     /// The database as superuser.
     pub admin_database: String,
+    /// The same parts with TLS, where the stack has it.
+    pub tls: Option<TlsEndpoints>,
+}
+
+/// Where broker and database listen with TLS; the database's port is its only one.
+#[derive(Debug, Clone)]
+pub struct TlsEndpoints {
+    /// The broker's port.
+    pub amqps_port: u16,
+    /// The management API's port.
+    pub management_port: u16,
+    /// The certificate of the authority that signed theirs.
+    pub ca_file: PathBuf,
 }
 
 impl Endpoints {
@@ -41,7 +55,8 @@ impl Endpoints {
             let given: BTreeMap<String, String> =
                 WORDS.iter().filter_map(|word| Some(((*word).to_owned(), env::var(word).ok()?))).collect();
             if given.len() == WORDS.len() {
-                return Self::read(&given);
+                let more = TLS_WORDS.iter().filter_map(|word| Some(((*word).to_owned(), env::var(word).ok()?)));
+                return Self::read(&given.into_iter().chain(more).collect());
             }
             assert!(given.is_empty(), "either all or none of {WORDS:?} must be set, but only {:?} are", given.keys());
             let stack = Script { directory: default_directory("tests") };
@@ -59,7 +74,19 @@ impl Endpoints {
             management: word("MANAGEMENT_URL"),
             database: word("DATABASE_URL"),
             admin_database: word("ADMIN_DATABASE_URL"),
+            tls: TlsEndpoints::read(words),
         }
+    }
+}
+
+impl TlsEndpoints {
+    fn read(words: &BTreeMap<String, String>) -> Option<Self> {
+        let [amqps, management, ca_file] = TLS_WORDS.map(|word| words.get(word));
+        Some(Self {
+            amqps_port: amqps?.parse().ok()?,
+            management_port: management?.parse().ok()?,
+            ca_file: PathBuf::from(ca_file?),
+        })
     }
 }
 
@@ -149,7 +176,10 @@ impl Script {
         let printed = self.run(&["env"]);
         let words = printed
             .lines()
-            .filter_map(|line| line.strip_prefix("export ")?.split_once('='))
+            .filter_map(|line| line.strip_prefix("export "))
+            // Without quotes and blanks in their values, several may stand in one line.
+            .flat_map(str::split_whitespace)
+            .filter_map(|word| word.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned()))
             .collect();
         Endpoints::read(&words)

@@ -7,6 +7,7 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -23,12 +24,15 @@ use crate::{
     SOON, Setup, binaries, eventually, fleet,
     http::{Call, Reply},
     processes,
-    scripted::Home,
+    scripted::{Home, open_to},
     stack::blocking,
 };
 
 /// How long a command may take before its test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// User ids of each supervisor.
+pub(crate) const USERS_EACH: u32 = 2048;
 
 /// Path of the combined status.
 pub const STATUS: &str = "/api/v1/admin/workers/status";
@@ -40,6 +44,7 @@ pub struct Supervisor {
     brain: Option<Child>,
     arguments: Vec<String>,
     port: u16,
+    first_user: u32,
     directory: TempDir,
 }
 
@@ -72,9 +77,11 @@ impl Supervisor {
     pub fn prepare(setup: &Setup) -> Self {
         // Not below $TMPDIR, which may be long: a socket's path has 107 bytes at most.
         let directory = tempfile::Builder::new().prefix("etl-").tempdir_in("/tmp").expect("a temporary directory");
+        // Workers are other users, and what is theirs lies below it.
+        open_to(directory.path(), 0o711);
         let home = Home::create(&directory.path().join("home"));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        let supervisor = Self { home, brain: None, arguments: Vec::new(), port, directory };
+        let supervisor = Self { home, brain: None, arguments: Vec::new(), port, first_user: unused_users(), directory };
         supervisor.configure(setup);
         supervisor
     }
@@ -88,7 +95,8 @@ impl Supervisor {
 
     /// Writes another configuration into the same file.
     pub fn configure(&self, setup: &Setup) {
-        fs::write(self.config(), setup.text(self.directory.path(), self.port)).expect("a configuration can be written");
+        fs::write(self.config(), setup.text(self.directory.path(), self.port, self.first_user))
+            .expect("a configuration can be written");
     }
 
     /// Starts the brain, again or for the first time, and waits until it answers.
@@ -309,6 +317,13 @@ impl Drop for Supervisor {
         self.kill_brain();
         processes::kill_using(self.directory.path());
     }
+}
+
+/// The first of some user ids that no other supervisor of the tests has at this time.
+fn unused_users() -> u32 {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let (process, supervisor) = (std::process::id() % 16_384, TAKEN.fetch_add(1, Ordering::Relaxed) % 32);
+    1_000_000_000 + (process * 32 + supervisor) * USERS_EACH
 }
 
 /// Runs a command to its end.

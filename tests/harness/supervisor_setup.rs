@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-use crate::{Platform, binaries};
+use crate::{Platform, binaries, supervisor::USERS_EACH};
 
 /// In a value: the supervisor's own directory.
 pub const HERE: &str = "@HERE@";
@@ -60,7 +60,7 @@ impl Setup {
     }
 
     /// The text of the file.
-    pub fn text(&self, directory: &Path, port: u16) -> String {
+    pub fn text(&self, directory: &Path, port: u16, first_user: u32) -> String {
         let place = |name: &str| quoted(directory.join(name));
         let mut whole = self
             .clone()
@@ -73,6 +73,14 @@ impl Setup {
         if self.scripted && command.is_none() {
             whole = whole.set("queues.transform", "command", &scripted_command(directory));
         }
+        // Where scripted workers leave their traces.
+        for (section, values) in &mut whole.values {
+            if section.starts_with("queues.") && section.matches('.').count() == 1 {
+                values.entry("writable".to_owned()).or_insert_with(|| format!("[{}]", place("home")));
+            }
+        }
+        let users = format!("\"{first_user}..{}\"", first_user + USERS_EACH - 1);
+        whole.values.entry("isolation".to_owned()).or_default().entry("uid_range".to_owned()).or_insert(users);
         let mut text = String::new();
         for (section, values) in whole.values {
             if !section.is_empty() {

@@ -2,7 +2,7 @@
 
 use etl_shared::amqp;
 use lapin::{
-    BasicProperties, Connection, ConnectionProperties,
+    BasicProperties,
     options::BasicPublishOptions,
     types::{AMQPValue, FieldTable},
 };
@@ -102,8 +102,7 @@ async fn a_message_with_larger_headers_than_a_frame_is_served_like_any_other() {
     let platform = Platform::with_tenants(&[1]).await;
     let first = platform.add_raw(1, KIND, &createmeta(1, Shape::SMALL).document).await;
     let url = format!("{}?frame_max=131072", platform.broker.url());
-    let uri = amqp::parse_url(&url.into()).expect("a URL");
-    let connection = Connection::connect_uri(uri, ConnectionProperties::default()).await.expect("a connection");
+    let connection = amqp::parse_url(&url.into()).expect("a URL").connect("large").await.expect("a connection");
     let channel = connection.create_channel().await.expect("a channel");
     let mut headers = FieldTable::default();
     headers.insert("x-trace".into(), AMQPValue::LongString("t".repeat(20_000).into()));

@@ -14,7 +14,8 @@ use crate::{deaths, everything_is_settled, suspected, the_poison};
 async fn killed_after_the_first_death_and_away_during_the_second() {
     let platform = Platform::with_tenants(&[1]).await;
     let mut supervisor = Supervisor::prepare(&Setup::faulty(&platform, &[]));
-    let die = supervisor.directory().join("die");
+    // Where a worker of another user may take a file away.
+    let die = supervisor.home.path().join("die");
     let poison = platform.submit(1, &faulty(1, Fault::AbortWhen(&die))).await;
     supervisor.start_brain().await;
     let first = fleet::pid(&supervisor.until_running(&[1]).await, 1);

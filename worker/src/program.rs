@@ -3,12 +3,14 @@
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
-use etl_shared::{exit_code, telemetry};
+use etl_shared::{exit_code, hidden::hide_memory, telemetry};
 
 use crate::{runtime, settings::Settings};
 
 /// What `main` does.
 pub fn main() -> ExitCode {
+    // Where that is refused, the worker is no worse than any other program.
+    let _ = hide_memory();
     let settings = match Settings::try_parse() {
         Ok(settings) => settings,
         Err(usage) => {

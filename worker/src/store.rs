@@ -23,7 +23,7 @@ mod upsert;
 mod wits;
 mod write;
 
-pub use connection::{InvalidDatabaseUrl, Store, StoreSettings};
+pub use connection::{Store, StoreSettings};
 pub use dead_letters::{Letter, Message};
 pub use error::StoreError;
 pub use transaction::{Begun, Ended, Transaction, Transformed};

@@ -27,7 +27,7 @@ broker_environment() {
 
 broker_node() { printf 'etl_%s@localhost' "$(printf %s "$STACK_DIR" | sha256sum | cut -c1-10)"; }
 
-broker_ports() { echo "$AMQP_PORT" "$MANAGEMENT_PORT" "$DIST_PORT" "$EPMD_PORT"; }
+broker_ports() { echo "$AMQP_PORT" "$MANAGEMENT_PORT" "$DIST_PORT" "$EPMD_PORT" "$AMQPS_PORT" "$MANAGEMENT_TLS_PORT"; }
 
 init_broker() {
     local rmq=$STACK_DIR/rmq
@@ -42,8 +42,10 @@ init_broker() {
 
 # Written at each start, since the ports may be new ones.
 configure_broker() {
-    local etc=$STACK_DIR/etc
+    local etc=$STACK_DIR/etc rmq=$STACK_DIR/rmq tls=$STACK_DIR/tls
     mkdir -p "$etc/conf.d"
+    make_certificates
+    hand_key rabbitmq "$rmq"
     : >"$etc/rabbitmq-env.conf"
     echo '[].' >"$etc/advanced.config"
     echo '[rabbitmq_management].' >"$etc/enabled_plugins"
@@ -54,6 +56,17 @@ configure_broker() {
 		default_pass = $BROKER_PASSWORD
 		management.tcp.ip = 127.0.0.1
 		management.tcp.port = $MANAGEMENT_PORT
+		listeners.ssl.1 = 127.0.0.1:$AMQPS_PORT
+		ssl_options.cacertfile = $tls/ca.pem
+		ssl_options.certfile = $tls/server.pem
+		ssl_options.keyfile = $rmq/server.key
+		ssl_options.verify = verify_none
+		ssl_options.fail_if_no_peer_cert = false
+		management.ssl.ip = 127.0.0.1
+		management.ssl.port = $MANAGEMENT_TLS_PORT
+		management.ssl.cacertfile = $tls/ca.pem
+		management.ssl.certfile = $tls/server.pem
+		management.ssl.keyfile = $rmq/server.key
 		log.console = false
 		CONF
         if ((EUID == 0)); then
@@ -75,9 +88,9 @@ start_broker() {
     broker_launched=$launched
 }
 
-# Both listeners: they open at different moments of the start.
+# All listeners: they open at different moments of the start.
 ready_broker() {
-    port_open "$AMQP_PORT" &&
+    port_open "$AMQP_PORT" && port_open "$AMQPS_PORT" && port_open "$MANAGEMENT_TLS_PORT" &&
         curl -sf -m 5 -o /dev/null -K - "http://127.0.0.1:$MANAGEMENT_PORT/api/overview" <<<"user = \"etl:$BROKER_PASSWORD\""
 }
 

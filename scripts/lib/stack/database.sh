@@ -61,8 +61,11 @@ start_database() {
     # one refuses to start while the number in it is a reused pid or a zombie that no init has collected.
     rm -f "$STACK_DIR/pg/data/postmaster.pid"
     database_environment
+    make_certificates
+    hand_key postgres "$STACK_DIR/pg"
     launch postgres "$STACK_DIR/log/database.log" "${environment[@]}" \
-        "$(database_programs)/postgres" -D "$STACK_DIR/pg/data" -p "$DATABASE_PORT"
+        "$(database_programs)/postgres" -D "$STACK_DIR/pg/data" -p "$DATABASE_PORT" \
+        -c ssl=on -c ssl_cert_file="$STACK_DIR/tls/server.pem" -c ssl_key_file="$STACK_DIR/pg/server.key"
     database_launched=$launched
 }
 

@@ -5,6 +5,7 @@
 #   ready        initialising has come to its end
 #   lock         held by whoever changes something
 #   settings     ports and passwords
+#   tls/ca.pem   the authority that signed the certificate of broker and database
 #   etc/ log/ rmq/ pg/
 
 settings_words=(AMQP_PORT MANAGEMENT_PORT DIST_PORT EPMD_PORT DATABASE_PORT
@@ -82,13 +83,13 @@ new_secrets() {
     ERLANG_COOKIE=$(random_word)
 }
 
-# Five neighbours that nobody listens on. Below the range from which the system gives ports to outgoing connections, one
+# Seven neighbours that nobody listens on. Below the range from which the system gives ports to outgoing connections, one
 # of which could otherwise sit on ours just when we come back.
 choose_ports() {
     local attempt base port
     for attempt in {1..100}; do
         base=$((20000 + 10 * (RANDOM % 1200)))
-        for port in {0..4}; do
+        for port in {0..6}; do
             if port_open $((base + port)); then
                 continue 2
             fi
@@ -98,9 +99,16 @@ choose_ports() {
         DATABASE_PORT=$((base + 2))
         DIST_PORT=$((base + 3))
         EPMD_PORT=$((base + 4))
+        tls_ports
         return 0
     done
-    die "no five free ports next to each other after $attempt attempts"
+    die "no seven free ports next to each other after $attempt attempts"
+}
+
+# Not among the settings: they follow from another one.
+tls_ports() {
+    AMQPS_PORT=$((AMQP_PORT + 5))
+    MANAGEMENT_TLS_PORT=$((AMQP_PORT + 6))
 }
 
 taken_ports() {
@@ -134,4 +142,5 @@ save_settings() {
 load_settings() {
     # shellcheck source=/dev/null
     source "$STACK_DIR/settings"
+    tls_ports
 }

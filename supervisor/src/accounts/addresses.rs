@@ -14,6 +14,8 @@ use crate::settings::{Broker, CredentialsSection, Database};
 pub struct Addresses {
     broker: Url,
     database: Url,
+    /// With the certificates that belong to them.
+    shared: Credentials,
     names: Names,
     key: MasterKey,
 }
@@ -44,6 +46,7 @@ impl Addresses {
             database: parsed("database", &database.workers_url()?)?,
             names: Names::of(section),
             key: MasterKey::read(file)?,
+            shared: Credentials::new(broker.workers_url()?, database.workers_url()?)?,
         };
         Ok(addresses)
     }
@@ -62,6 +65,7 @@ impl Addresses {
             amqp_url: address(&self.broker, Kind::Broker),
             database_url: address(&self.database, Kind::Database),
             prove,
+            ..self.shared.clone()
         }
     }
 }
@@ -96,6 +100,7 @@ mod tests {
         fs::write(key.path(), "k".repeat(64)).unwrap();
         let names = Names::of(&CredentialsSection::default());
         Ok(Addresses {
+            shared: Credentials::new(broker.to_owned().into(), database.to_owned().into()).unwrap(),
             broker: parsed("broker", &broker.to_owned().into()).map_err(|error| error.to_string())?,
             database: parsed("database", &database.to_owned().into()).map_err(|error| error.to_string())?,
             names,
@@ -116,9 +121,9 @@ mod tests {
             let broker = etl_shared::amqp::parse_url(&given.amqp_url).unwrap();
             let database: tokio_postgres::Config = given.database_url.expose_secret().parse().unwrap();
             let password = |kind| addresses.key.password(kind, tenant, generation);
-            assert_eq!(broker.authority.userinfo.username, user);
-            assert_eq!(broker.authority.userinfo.password, password(Kind::Broker).expose_secret());
-            assert_eq!(broker.vhost, "/etl");
+            assert_eq!(broker.uri.authority.userinfo.username, user);
+            assert_eq!(broker.uri.authority.userinfo.password, password(Kind::Broker).expose_secret());
+            assert_eq!(broker.uri.vhost, "/etl");
             assert_eq!((database.get_user(), database.get_dbname()), (Some(user), Some("etl")));
             assert_eq!(database.get_password(), Some(password(Kind::Database).expose_secret().as_bytes()));
             assert!(given.prove && !given.database_url.expose_secret().contains("hunter2"));

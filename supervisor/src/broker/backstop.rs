@@ -9,7 +9,7 @@ use etl_shared::{
 };
 use futures_util::StreamExt;
 use lapin::{
-    Connection, ConnectionProperties,
+    Connection,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
@@ -112,10 +112,10 @@ impl Backstop {
 
     async fn connect(&self) -> Result<Connection, String> {
         let url = self.broker.own_url().map_err(|error| error.to_string())?;
-        let mut uri = amqp::parse_url(&url).map_err(|error| error.to_string())?;
-        uri.query.frame_max = Some(LARGE_FRAME_MAX);
-        let properties = ConnectionProperties::default().with_connection_name("etl-supervisor dead letters".into());
-        let connecting = time::timeout(Duration::from_secs(15), Connection::connect_uri(uri, properties)).await;
+        let mut address = amqp::parse_url(&url).map_err(|error| error.to_string())?;
+        address.uri.query.frame_max = Some(LARGE_FRAME_MAX);
+        let connecting = address.connect("etl-supervisor dead letters");
+        let connecting = time::timeout(Duration::from_secs(15), connecting).await;
         connecting.map_err(|_| "no answer within 15 seconds".to_owned())?.map_err(|error| error.to_string())
     }
 

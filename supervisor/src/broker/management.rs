@@ -1,7 +1,12 @@
 //! RabbitMQ's management API: how it is asked, policies, and what is in force for a queue. For users see `users`.
 
+use std::{io, pin::Pin};
+
 use base64::{Engine, prelude::BASE64_STANDARD};
-use etl_shared::amqp;
+use etl_shared::{
+    amqp,
+    tls::{Authorities, Server},
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, StatusCode,
@@ -14,7 +19,10 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use url::Url;
 
 use crate::settings::Broker;
@@ -26,6 +34,8 @@ pub struct Management {
     base: Url,
     vhost: String,
     authorization: HeaderValue,
+    /// Who must have signed its certificate, where the address begins with `https`.
+    authorities: Authorities,
 }
 
 /// No answer, or not the one that was hoped for. No text quotes the password.
@@ -33,7 +43,7 @@ pub struct Management {
 pub enum ManagementError {
     /// The address is wrong.
     #[error(
-        "the URL cannot be read: expected http://USER:PASSWORD@HOST:15672, without TLS (there is none in this program)"
+        "the URL cannot be read: expected http://USER:PASSWORD@HOST:15672, or https://USER:PASSWORD@HOST:15671 for TLS"
     )]
     BadUrl,
     /// Nobody listens, or the connection broke.
@@ -67,6 +77,11 @@ pub enum ManagementError {
         body: String,
     },
 }
+
+/// A connection with TLS or without.
+trait Wire: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Wire for T {}
 
 /// A policy, as the API takes and gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,14 +128,14 @@ impl Management {
     pub fn of(broker: &Broker) -> Result<Option<Self>, String> {
         let Some(url) = broker.management_url().map_err(|error| error.to_string())? else { return Ok(None) };
         let uri = broker.own_url().map_err(|error| error.to_string())?;
-        let uri = amqp::parse_url(&uri).map_err(|error| error.to_string())?;
-        Self::new(&url, &uri.vhost).map(Some).map_err(|error| error.to_string())
+        let address = amqp::parse_url(&uri).map_err(|error| error.to_string())?;
+        Self::new(&url, &address.uri.vhost).map(Some).map_err(|error| error.to_string())
     }
 
-    /// For the API at `http://user:password@host:port`.
+    /// For the API at `http://user:password@host:port`, or `https://…` with TLS.
     pub fn new(url: &SecretString, vhost: &str) -> Result<Self, ManagementError> {
         let mut base = Url::parse(url.expose_secret()).map_err(|_| ManagementError::BadUrl)?;
-        if base.scheme() != "http" || base.username().is_empty() || !base.has_host() {
+        if !matches!(base.scheme(), "http" | "https") || base.username().is_empty() || !base.has_host() {
             return Err(ManagementError::BadUrl);
         }
         let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
@@ -130,8 +145,9 @@ impl Management {
             HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| ManagementError::BadUrl)?;
         authorization.set_sensitive(true);
         base.set_username("").and_then(|()| base.set_password(None)).map_err(|()| ManagementError::BadUrl)?;
+        let authorities = amqp::authorities_of(&base);
         base.set_query(None);
-        Ok(Self { base, vhost: vhost.to_owned(), authorization })
+        Ok(Self { base, vhost: vhost.to_owned(), authorization, authorities })
     }
 
     /// The virtual host that it is about.
@@ -215,7 +231,7 @@ impl Management {
             segments.pop_if_empty().extend(path);
         }
         let target = if query.is_empty() { url.path().to_owned() } else { format!("{}?{query}", url.path()) };
-        let stream = TcpStream::connect(&shown).await.map_err(|error| broken(error.to_string()))?;
+        let stream = self.connect(&shown).await.map_err(|error| broken(error.to_string()))?;
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|error| broken(error.to_string()))?;
         let connection = tokio::spawn(connection);
@@ -234,6 +250,15 @@ impl Management {
         let answer: Result<_, hyper::Error> = answer.await;
         connection.abort();
         answer.map_err(|error| broken(error.to_string()))
+    }
+
+    async fn connect(&self, shown: &str) -> io::Result<Pin<Box<dyn Wire>>> {
+        let stream = TcpStream::connect(shown).await?;
+        if self.base.scheme() == "http" {
+            return Ok(Box::pin(stream));
+        }
+        let host = self.base.host_str().unwrap_or_default();
+        Ok(Box::pin(self.authorities.secure(Server::Management, host, stream).await?))
     }
 
     fn unexpected(&self, path: &[&str], status: StatusCode, body: &[u8]) -> ManagementError {
@@ -257,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_user_or_with_tls_is_refused() {
-        for url in ["https://u:p@h:15671", "http://h:15672", "u:p@h", "", "amqp://u:p@h"] {
+    fn an_address_without_user_is_refused() {
+        for url in ["https://h:15671", "ftp://u:p@h", "http://h:15672", "u:p@h", "", "amqp://u:p@h"] {
             assert!(Management::new(&url.to_owned().into(), "/").is_err(), "{url}");
         }
     }

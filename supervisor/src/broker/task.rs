@@ -7,7 +7,7 @@ use std::{
 };
 
 use etl_shared::amqp;
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use lapin::Connection;
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
@@ -90,11 +90,9 @@ impl BrokerTask {
 
     async fn connect(&self) -> Result<(Connection, String), String> {
         let url = self.settings.own_url().map_err(|error| error.to_string())?;
-        let uri: AMQPUri = amqp::parse_url(&url).map_err(|error| error.to_string())?;
-        let shown = amqp::shown(&uri);
-        let properties = ConnectionProperties::default().with_connection_name("etl-supervisor".into());
-        let connecting = time::timeout(Duration::from_secs(15), Connection::connect_uri(uri, properties));
-        match connecting.await {
+        let address = amqp::parse_url(&url).map_err(|error| error.to_string())?;
+        let shown = amqp::shown(&address.uri);
+        match time::timeout(Duration::from_secs(15), address.connect("etl-supervisor")).await {
             Ok(Ok(connection)) => Ok((connection, shown)),
             Ok(Err(error)) => Err(format!("cannot connect to {shown}: {error}")),
             Err(_) => Err(format!("cannot connect to {shown}: no answer within 15 seconds")),

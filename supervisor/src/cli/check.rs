@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use etl_shared::tls::Authorities;
 use miette::Report;
 use nix::unistd::{AccessFlags, access};
 
@@ -16,6 +17,7 @@ use super::{
     output,
 };
 use crate::{
+    causes::in_one_line,
     keeper::program,
     settings::{Queue, Settings},
 };
@@ -41,6 +43,7 @@ pub(super) fn check(place: &Place) -> Result<ExitCode, Report> {
 pub(super) fn local(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![tenants(settings)];
     findings.extend(secret_files(settings).into_iter().map(|(key, path)| secret(key, path)));
+    findings.extend(authorities(settings));
     findings.extend(settings.queues.iter().flat_map(|(name, queue)| template(&format!("queues.{name}"), queue)));
     let runtime = &settings.runtime;
     for (key, path) in [
@@ -99,6 +102,24 @@ fn secret(key: &str, path: &Path) -> Finding {
         return Finding::warn(key, detail, format!("chmod o-r {shown}"));
     }
     Finding::ok(key, format!("{shown} can be read"))
+}
+
+/// The files with the certificates of authorities.
+fn authorities(settings: &Settings) -> Vec<Finding> {
+    let broker = settings.broker.as_ref().and_then(|broker| broker.ca_file.as_ref());
+    let database = settings.database.as_ref().and_then(|database| database.ca_file.as_ref());
+    let files = [("broker.ca_file", broker), ("database.ca_file", database)];
+    let look = |(key, file): (&str, Option<&PathBuf>)| {
+        let file = file?;
+        Some(match Authorities::text_of(file) {
+            Ok(_) => Finding::ok(key, format!("{} can be read", file.display())),
+            Err(error) => {
+                let advice = "put the authority's certificates there as PEM, readable for the supervisor's user";
+                Finding::fail(key, in_one_line(&error), advice)
+            }
+        })
+    };
+    files.into_iter().filter_map(look).collect()
 }
 
 fn template(key: &str, queue: &Queue) -> Vec<Finding> {
@@ -161,6 +182,7 @@ mod tests {
         let config = place.path().join("config.toml");
         let text = format!(
             "tenants = [1]\n[broker]\nurl = \"amqp://u@h/%2f\"\npassword_file = \"{0}/absent\"\n\
+             ca_file = \"{0}/config.toml\"\n\
              [runtime]\ndirectory = \"{0}/run\"\nlog_directory = \"{0}/config.toml/log\"\nstate_directory = \"{0}\"\n\
              [api]\nlisten = \"0.0.0.0:8750\"\n\
              [queues.transform]\ncommand = [\"no-such-program\"]\nworking_directory = \"{0}/absent\"\n\
@@ -176,6 +198,7 @@ mod tests {
             marked(Mark::Fail),
             [
                 "broker.password_file",
+                "broker.ca_file",
                 "queues.sync.command",
                 "queues.transform.command",
                 "queues.transform.working_directory",

@@ -9,6 +9,7 @@ use super::{
     Place, check,
     finding::{self, Finding},
 };
+use crate::settings::Settings;
 
 mod accounts;
 mod backstop;
@@ -16,12 +17,15 @@ mod broker;
 mod database;
 mod machine;
 mod raw_rows;
+mod walls;
+mod wire;
 
 /// Looks at everything that can be reached.
 pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
     let settings = place.settings()?;
     let mut findings = check::local(&settings);
-    findings.extend(supervisor(place).await);
+    findings.extend(wire::look(&settings));
+    findings.extend(supervisor(place, &settings).await);
     let (more, asked) = database::look(&settings).await;
     findings.extend(more);
     let tenants: Vec<_> = match &settings.tenants {
@@ -35,7 +39,7 @@ pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
 }
 
 /// The running supervisor and its parts, the keeper among them: the keeper itself talks to nobody else.
-async fn supervisor(place: &Place) -> Vec<Finding> {
+async fn supervisor(place: &Place, settings: &Settings) -> Vec<Finding> {
     let client = match place.client() {
         Ok(client) => client,
         Err(report) => return vec![Finding::fail("supervisor", finding::in_one_line(&report), "name its --socket")],
@@ -58,5 +62,6 @@ async fn supervisor(place: &Place) -> Vec<Finding> {
             Finding::fail(&subject, part.detail, "see the supervisor's log")
         });
     }
+    findings.extend(status.supervisor.walls.iter().map(|wall| walls::finding(wall, &settings.isolation)));
     findings
 }

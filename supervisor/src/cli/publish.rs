@@ -90,10 +90,10 @@ async fn connect(place: &Place) -> Result<Publisher, Report> {
     let Some(broker) = &settings.broker else {
         return Err(miette!("no broker is configured: set [broker] url in {}", place.path().display()));
     };
-    let uri = amqp::parse_url(&broker.own_url().into_diagnostic()?).into_diagnostic()?;
-    let shown = amqp::shown(&uri);
+    let address = amqp::parse_url(&broker.own_url().into_diagnostic()?).into_diagnostic()?;
+    let shown = amqp::shown(&address.uri);
     let late = || miette!("the broker at {shown} has not answered for {} seconds", PATIENCE.as_secs());
-    let connected = time::timeout(PATIENCE, Publisher::connect(uri, "etl-supervisor publish")).await;
+    let connected = time::timeout(PATIENCE, Publisher::connect(&address, "etl-supervisor publish")).await;
     let publisher = connected.map_err(|_| late())?.into_diagnostic();
     publisher.wrap_err_with(|| format!("the broker at {shown} cannot be used"))
 }

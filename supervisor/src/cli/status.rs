@@ -100,7 +100,12 @@ pub(super) async fn status(place: &Place, arguments: &Arguments) -> Result<ExitC
     let workers: Vec<_> = fleet.tenants.values().flat_map(|tenant| &tenant.workers).collect();
     match arguments.output {
         Form::Text => output::bytes(show::lines(&workers, output::in_colour()).as_bytes())?,
-        Form::Wide => output::bytes(show::table(&workers, output::in_colour()).as_bytes())?,
+        Form::Wide => {
+            output::bytes(show::table(&workers, output::in_colour()).as_bytes())?;
+            if arguments.pattern.is_none() {
+                output::bytes(show::walls(&fleet.supervisor.walls, output::in_colour()).as_bytes())?;
+            }
+        }
         Form::Json => output::line(&serde_json::to_string_pretty(&fleet).into_diagnostic()?)?,
     }
     if workers.is_empty() {

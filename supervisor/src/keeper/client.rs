@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::QueueType;
+use etl_shared::{QueueType, api::Wall};
 use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt::PeerCredentials},
@@ -41,6 +41,8 @@ pub struct Hello {
     pub pid: i32,
     /// Templates that it can start.
     pub queue_types: Vec<QueueType>,
+    /// What keeps its workers apart.
+    pub walls: Vec<Wall>,
 }
 
 /// There is no conversation with the keeper, or not any more.
@@ -93,7 +95,7 @@ impl Client {
             Err(error) => return Err(error),
         }
         match timeout(HELLO_WITHIN, client.recv()).await.map_err(|_| ClientError::Silent)?? {
-            Report::Hello { pid, queue_types, .. } => Ok((client, Hello { pid, queue_types })),
+            Report::Hello { pid, queue_types, walls, .. } => Ok((client, Hello { pid, queue_types, walls })),
             Report::Refused { detail } => Err(ClientError::Refused(detail)),
             other => Err(ClientError::Refused(format!("it began the conversation with {other:?}"))),
         }

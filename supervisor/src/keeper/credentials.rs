@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Seek, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
 };
 
 use nix::{
@@ -22,6 +22,13 @@ pub fn credentials_memfd(secret: &SecretString) -> io::Result<OwnedFd> {
     let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
+}
+
+/// Whether this is a file that nobody can change any more, such as [`credentials_memfd`] makes. Anything else could be a way to talk
+/// to a worker, or would keep something open for as long as it lives.
+pub(super) fn is_sealed(file: &impl AsFd) -> bool {
+    let needed = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
+    fcntl(file, FcntlArg::F_GET_SEALS).is_ok_and(|seals| SealFlag::from_bits_truncate(seals).contains(needed))
 }
 
 fn create() -> nix::Result<OwnedFd> {
@@ -48,5 +55,7 @@ mod tests {
         assert_eq!(text, "hunter2");
         assert_eq!(file.write(b"x").unwrap_err().kind(), io::ErrorKind::PermissionDenied);
         assert_eq!(file.set_len(0).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(is_sealed(&file));
+        assert!(!is_sealed(&File::open("/dev/null").unwrap()) && !is_sealed(&create().unwrap()));
     }
 }

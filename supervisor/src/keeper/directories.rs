@@ -18,6 +18,10 @@ pub(super) fn prepare(runtime: &Runtime) -> Result<(), KeeperError> {
     own_directory(&runtime.directory, 0o711)?;
     own_directory(&runtime.lease_directory(), 0o700)?;
     own_directory(&runtime.flight_directory(), 0o750)?;
+    // Others pass through to the one that is theirs.
+    own_directory(&runtime.work_directory(), 0o711)?;
+    own_directory(&runtime.state_directory, 0o750)?;
+    own_directory(&runtime.keeper_state_directory(), 0o700)?;
     own_directory(&runtime.log_directory, 0o750)
 }
 

@@ -3,7 +3,11 @@
 //! Who speaks is what the kernel says: the sender's process, or the one that leads its session, for programs that let a helper
 //! speak. Anybody else is not heard.
 
-use std::{io, os::fd::OwnedFd, path::Path};
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    path::Path,
+};
 
 use nix::{
     errno::Errno,
@@ -36,6 +40,8 @@ impl NotifySocket {
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         setsockopt(&socket, PassCred, &true)?;
         bind(std::os::fd::AsRawFd::as_raw_fd(&socket), &UnixAddr::new(path)?)?;
+        // Workers are other users; the directory decides who comes here, and the sender's number who is heard.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         Ok(Self { socket, buffer: vec![0; BUFFER], control: Control::new() })
     }
 

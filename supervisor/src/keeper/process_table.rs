@@ -31,6 +31,8 @@ pub(super) struct Process {
     pub(super) started_at: BootTime,
     pub(super) ready: bool,
     pub(super) grace: Duration,
+    /// The user that it is, where that is not ours.
+    pub(super) user: Option<u32>,
     pub(super) life: Life,
 }
 
@@ -70,11 +72,11 @@ impl ProcessTable {
     }
 
     pub(super) fn insert(&mut self, token: Token, worker: WorkerName, incarnation: u64, spawned: Spawned) {
-        let Spawned { pid, pidfd, started_at, ready, grace } = spawned;
+        let Spawned { pid, pidfd, started_at, ready, grace, user } = spawned;
         self.by_worker.insert(worker.clone(), token);
         self.by_pid.insert(pid, token);
         let life = Life::Running { pidfd };
-        self.processes.insert(token, Process { worker, incarnation, pid, started_at, ready, grace, life });
+        self.processes.insert(token, Process { worker, incarnation, pid, started_at, ready, grace, user, life });
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Process> {
@@ -93,6 +95,12 @@ impl ProcessTable {
     /// The running main process of this pid.
     pub(super) fn of_pid(&self, pid: Pid) -> Option<Token> {
         self.by_pid.get(&pid).copied()
+    }
+
+    /// Workers whose processes run as this user.
+    pub(super) fn of_user(&self, user: u32) -> impl Iterator<Item = &WorkerName> {
+        let running = self.processes.values().filter(move |process| process.user == Some(user) && process.is_running());
+        running.map(|process| &process.worker)
     }
 
     /// Whether this very incarnation runs.
@@ -182,7 +190,7 @@ mod tests {
         let token = table.next_token();
         let pidfd = File::open("/dev/null").unwrap().into();
         let (pid, started_at) = (Pid::from_raw(pid), BootTime::now());
-        let spawned = Spawned { pid, pidfd, started_at, ready: false, grace: Duration::ZERO };
+        let spawned = Spawned { pid, pidfd, started_at, ready: false, grace: Duration::ZERO, user: Some(400_000) };
         table.insert(token, worker.parse().unwrap(), incarnation, spawned);
         token
     }

@@ -137,6 +137,11 @@ pub enum Report {
         /// When.
         at: BootTime,
     },
+    /// What keeps workers apart after the configuration was read again.
+    Walls {
+        /// All of them.
+        walls: Vec<Wall>,
+    },
     /// A request that could not be carried out, for the log.
     Refused {
         /// What and why.

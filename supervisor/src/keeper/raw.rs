@@ -8,12 +8,16 @@
     reason = "clone, exec, wait4, pidfds and descriptors received in a message have no safe form in std or nix"
 )]
 
+mod borrower;
+mod kill_user;
 mod launch;
 mod message;
 mod process;
 
-pub(super) use launch::{Launch, LaunchFailure, Launcher, Step};
+pub(super) use kill_user::kill_user;
+pub(super) use launch::{Launch, LaunchFailure, Launcher, Limit, Step};
 pub(super) use message::{Control, receive, watch};
+pub use process::give_up_capabilities;
 pub(super) use process::{
     default_child_signal, has_ended, open_pidfd, reap, signal_pidfd, somebody_who_ended, start_as_daemon,
 };

@@ -39,6 +39,9 @@ const REQUESTS_AT_ONCE: usize = 16;
 /// How long connections are left waiting when there is no descriptor to take one with.
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 
+/// Between two portions of tidying up: nobody is to wait for it.
+const TIDY_AGAIN: Duration = Duration::from_millis(10);
+
 /// What a keeper is started with.
 pub(super) struct Parts {
     pub(super) config_path: PathBuf,
@@ -58,6 +61,8 @@ pub(super) struct Server {
     peer: Option<Peer>,
     /// When orphans are looked through.
     sweep_at: Option<Instant>,
+    /// When more of what was set aside is tidied up.
+    tidy_at: Option<Instant>,
     /// Set while there are connections that cannot be taken.
     listen_at: Option<Instant>,
     /// Set once everything is to be stopped.
@@ -80,7 +85,17 @@ impl Server {
         epoll.add(&parts.notify.socket, EpollEvent::new(EpollFlags::EPOLLIN, NOTIFY))?;
         epoll.add(&parts.signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
         let table = ProcessTable::default();
-        Ok(Self { parts, epoll, table, peer: None, sweep_at: None, listen_at: None, stopping: None, done: false })
+        Ok(Self {
+            parts,
+            epoll,
+            table,
+            peer: None,
+            sweep_at: None,
+            tidy_at: None,
+            listen_at: None,
+            stopping: None,
+            done: false,
+        })
     }
 
     /// Works until it is told to end.
@@ -112,6 +127,7 @@ impl Server {
             if self.done || (self.stopping.is_some() && self.table.is_empty()) {
                 self.end_orphans();
                 self.part();
+                self.parts.spawner.isolation.leave();
                 return Ok(());
             }
         }
@@ -139,6 +155,9 @@ impl Server {
             self.sweep_at = None;
             self.sweep();
         }
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = self.parts.spawner.isolation.tidy().then(|| Instant::now() + TIDY_AGAIN);
+        }
         if self.listen_at.is_some_and(|at| at <= now) {
             self.listen_at = None;
             self.listen(true);
@@ -147,7 +166,7 @@ impl Server {
     }
 
     fn timeout(&self) -> EpollTimeout {
-        let next = [self.sweep_at, self.listen_at, self.next_grace()].into_iter().flatten().min();
+        let next = [self.sweep_at, self.tidy_at, self.listen_at, self.next_grace()].into_iter().flatten().min();
         let Some(next) = next else { return EpollTimeout::NONE };
         // Rounded up, or the last part of a millisecond would be spent turning round.
         let wait = next.saturating_duration_since(Instant::now()) + Duration::from_micros(999);

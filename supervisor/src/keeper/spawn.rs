@@ -15,12 +15,13 @@ use etl_shared::WorkerName;
 use nix::{errno::Errno, unistd::Pid};
 
 use super::{
+    isolation::{Isolation, Prepared},
     lease::{Attempt, Leases},
     log_file,
     program::errno_of,
     protocol::SpawnFailure,
     raw::{Launch, LaunchFailure, Launcher, Step},
-    template::{Command, Templates, failed},
+    template::{Command, Environment, Templates, failed},
 };
 use crate::{
     clock::BootTime,
@@ -36,8 +37,7 @@ pub(super) struct Spawner {
     log_directory: PathBuf,
     /// `/dev/null`, also at the numbers that launched processes get their descriptors at: nothing else of ours may have them.
     null: Vec<File>,
-    open_files: Option<(u64, u64)>,
-    reset_oom_score: bool,
+    pub(super) isolation: Isolation,
 }
 
 /// A process that runs its program.
@@ -48,16 +48,16 @@ pub(super) struct Spawned {
     /// It has no way to say that it is ready.
     pub(super) ready: bool,
     pub(super) grace: Duration,
+    /// The user that it is, where that is not ours.
+    pub(super) user: Option<u32>,
 }
 
 impl Spawner {
-    /// `open_files`: the limits that workers get, where the keeper has changed its own.
-    pub(super) fn new(runtime: &Runtime, templates: Templates, open_files: Option<(u64, u64)>) -> io::Result<Self> {
+    pub(super) fn new(runtime: &Runtime, templates: Templates, isolation: Isolation) -> io::Result<Self> {
         let mut null = Vec::new();
         while null.len() < 4 {
             null.push(File::open("/dev/null")?);
         }
-        let score = std::fs::read_to_string("/proc/self/oom_score_adj");
         Ok(Self {
             templates,
             leases: Leases::new(runtime.lease_directory()),
@@ -65,8 +65,7 @@ impl Spawner {
             flight_directory: runtime.flight_directory(),
             log_directory: runtime.log_directory.clone(),
             null,
-            open_files,
-            reset_oom_score: score.is_ok_and(|score| score.trim() != "0"),
+            isolation,
         })
     }
 
@@ -78,7 +77,7 @@ impl Spawner {
         credentials: Option<BorrowedFd<'_>>,
     ) -> Result<Spawned, SpawnFailure> {
         let queue = self.templates.get(&worker.queue_type).ok_or(SpawnFailure::UnknownTemplate)?;
-        let command = self.templates.command(queue, worker, incarnation, credentials.is_some())?;
+        let program = self.templates.program(queue)?;
         let step = |what: &'static str, path: PathBuf| {
             move |error: io::Error| failed(format!("{what} {}", path.display()), errno_of(&error))
         };
@@ -92,6 +91,10 @@ impl Spawner {
         // Emptied here: whoever wanted to know what the process before this one was doing has read it by now.
         let flight = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&flight_path);
         let flight = flight.map_err(step("create the flight record", flight_path))?;
+        let Prepared { user, directory, group, ruleset, limits } = self.isolation.prepare(worker, queue, &program)?;
+        let environment =
+            Environment { incarnation, has_credentials: credentials.is_some(), own_directory: &directory, user };
+        let command = self.templates.command(queue, worker, &program, &environment)?;
         let null = self.null.last().ok_or_else(|| failed("open /dev/null".to_owned(), Errno::EBADF))?;
         let started_at = BootTime::now();
         let launch = Launch {
@@ -102,27 +105,42 @@ impl Spawner {
             input: null.as_fd(),
             output: log.as_fd(),
             kept: [Some(lease.as_fd()), credentials, Some(flight.as_fd())],
-            open_files: self.open_files,
-            reset_oom_score: self.reset_oom_score,
+            limits: &limits,
+            oom_score: self.isolation.oom_score(),
+            group: group.as_ref().map(|(_, entrance)| entrance.as_fd()),
+            user,
+            ruleset: ruleset.as_ref().map(AsFd::as_fd),
         };
-        let (pid, pidfd) = self.launcher.launch(&launch).map_err(|failure| explain(failure, &command))?;
+        let launched = self.launcher.launch(&launch);
+        if launched.is_err()
+            && let Some((leaf, _)) = &group
+            && let Err(error) = leaf.remove()
+        {
+            tracing::warn!(%worker, %error, "control group not removed");
+        }
+        let (pid, pidfd) = launched.map_err(|failure| explain(failure, &command, user))?;
         if let Err(error) = Leases::sign(&lease, pid) {
             tracing::warn!(%worker, %error, "lease not signed");
         }
         let ready = queue.ready == Readiness::Exec;
-        Ok(Spawned { pid, pidfd, started_at, ready, grace: queue.grace })
+        Ok(Spawned { pid, pidfd, started_at, ready, grace: queue.grace, user })
     }
 }
 
 /// A failed launch in words.
-fn explain(LaunchFailure { step, errno }: LaunchFailure, command: &Command) -> SpawnFailure {
+fn explain(LaunchFailure { step, errno }: LaunchFailure, command: &Command, user: Option<u32>) -> SpawnFailure {
     let program = command.program.to_string_lossy();
     let step = match step {
         Step::Clone => "create a process".to_owned(),
         Step::Descriptors => "hand over lease, credentials and flight record".to_owned(),
-        Step::Limits => "set the limit of open files".to_owned(),
+        Step::Group => "enter the control group".to_owned(),
+        Step::OutOfMemory => "take a place in the order of the out-of-memory killer".to_owned(),
+        Step::Limits => "set limits".to_owned(),
         Step::Session => "begin a session".to_owned(),
         Step::Streams => "connect the standard streams".to_owned(),
+        Step::User => format!("become user {}", user.unwrap_or_default()),
+        Step::Capabilities => "give up all capabilities".to_owned(),
+        Step::Ruleset => "restrict the file system".to_owned(),
         Step::Parent => "tie the process to the keeper's life".to_owned(),
         Step::Privileges => "give up new privileges".to_owned(),
         Step::Directory => format!("change to the directory {}", command.directory.to_string_lossy()),
@@ -130,7 +148,10 @@ fn explain(LaunchFailure { step, errno }: LaunchFailure, command: &Command) -> S
         Step::Execute if errno == Errno::ENOENT => {
             format!("execute {program} (the interpreter that it asks for does not exist)")
         }
-        Step::Execute => format!("execute {program}"),
+        Step::Execute => match user.filter(|_| errno == Errno::EACCES) {
+            Some(user) => format!("execute {program} as user {user}"),
+            None => format!("execute {program}"),
+        },
     };
     failed(step, errno)
 }

@@ -28,6 +28,15 @@ pub(super) struct Templates {
     notify_socket: PathBuf,
 }
 
+/// What one process is told beside its template.
+#[derive(Debug)]
+pub(super) struct Environment<'a> {
+    pub(super) incarnation: u64,
+    pub(super) has_credentials: bool,
+    pub(super) own_directory: &'a Path,
+    pub(super) user: Option<u32>,
+}
+
 /// A template filled in for one process.
 #[derive(Debug)]
 pub(super) struct Command {
@@ -53,8 +62,19 @@ impl Templates {
         self.queues.keys().cloned().collect()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&QueueType, &Queue)> {
+        self.queues.iter()
+    }
+
     pub(super) fn get(&self, queue_type: &QueueType) -> Option<&Queue> {
         self.queues.get(queue_type)
+    }
+
+    /// The file that the template executes.
+    pub(super) fn program(&self, queue: &Queue) -> Result<PathBuf, SpawnFailure> {
+        let name = queue.command.first().map_or("", String::as_str);
+        let search_path = search_path(queue, &self.search_path);
+        find(name, &search_path).map_err(|NoProgram { step, errno }| failed(step, errno))
     }
 
     /// Fills the template in.
@@ -62,16 +82,22 @@ impl Templates {
         &self,
         queue: &Queue,
         worker: &WorkerName,
-        incarnation: u64,
-        has_credentials: bool,
+        program: &Path,
+        environment: &Environment<'_>,
     ) -> Result<Command, SpawnFailure> {
+        let Environment { incarnation, has_credentials, own_directory, user } = *environment;
         let words: Vec<String> = queue.command.iter().map(|word| fill_in(word, worker)).collect();
-        let name = words.first().map_or("", String::as_str);
         let search_path = search_path(queue, &self.search_path);
-        let program = find(name, &search_path).map_err(|NoProgram { step, errno }| failed(step, errno))?;
-
-        let mut variables: BTreeMap<&str, OsString> =
-            BTreeMap::from([("PATH", search_path), ("HOME", "/".into()), ("LANG", "C.UTF-8".into())]);
+        let mut variables: BTreeMap<&str, OsString> = BTreeMap::from([
+            ("PATH", search_path),
+            ("HOME", own_directory.into()),
+            ("TMPDIR", own_directory.into()),
+            ("LANG", "C.UTF-8".into()),
+        ]);
+        if let Some(user) = user {
+            // The number is nobody's name, and programs that ask for one ask here first.
+            variables.extend([("USER", user.to_string().into()), ("LOGNAME", user.to_string().into())]);
+        }
         variables.extend(queue.environment.iter().map(|(name, value)| (name.as_str(), value.into())));
         // What the contract with the worker says is not the template's to change.
         for reserved in [environment::CREDENTIALS_FD, "NOTIFY_SOCKET"] {
@@ -96,7 +122,7 @@ impl Templates {
             program: terminated(program.as_os_str().as_bytes())?,
             arguments: words.iter().map(|word| terminated(word.as_bytes())).collect::<Result<_, _>>()?,
             environment: environment.collect::<Result<_, _>>()?,
-            directory: terminated(queue.working_directory.as_deref().unwrap_or(Path::new("/")).as_os_str().as_bytes())?,
+            directory: terminated(queue.working_directory.as_deref().unwrap_or(own_directory).as_os_str().as_bytes())?,
         })
     }
 }
@@ -129,7 +155,10 @@ mod tests {
     }
 
     fn command(queue: &Queue, has_credentials: bool) -> Command {
-        templates().command(queue, &"transform-7-2".parse().unwrap(), 3, has_credentials).unwrap()
+        let (templates, own_directory) = (templates(), Path::new("/run/x/work/transform-7-2"));
+        let environment = Environment { incarnation: 3, has_credentials, own_directory, user: Some(400_000) };
+        let program = templates.program(queue).unwrap();
+        templates.command(queue, &"transform-7-2".parse().unwrap(), &program, &environment).unwrap()
     }
 
     fn text(strings: &[CString]) -> Vec<&str> {
@@ -159,8 +188,17 @@ mod tests {
         let (path, rest): (Vec<&str>, Vec<&str>) =
             text(&command.environment).into_iter().partition(|variable| variable.starts_with("PATH="));
         assert!(path[0].ends_with(own_search_path().to_str().unwrap()));
-        let expected =
-            ["ETL_FLIGHT_FD=5", "ETL_INCARNATION=3", "ETL_WORKER=transform-7-2", "HOME=/srv", "LANG=C.UTF-8", "MODE=x"];
+        let expected = [
+            "ETL_FLIGHT_FD=5",
+            "ETL_INCARNATION=3",
+            "ETL_WORKER=transform-7-2",
+            "HOME=/srv",
+            "LANG=C.UTF-8",
+            "LOGNAME=400000",
+            "MODE=x",
+            "TMPDIR=/run/x/work/transform-7-2",
+            "USER=400000",
+        ];
         assert_eq!(rest, expected);
     }
 

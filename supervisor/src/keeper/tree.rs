@@ -16,7 +16,7 @@ use nix::{
     unistd::{Pid, getsid},
 };
 
-use super::{lease::Leases, process_table::ProcessTable, raw};
+use super::{lease::Leases, process_table::ProcessTable, raw, users::user_of};
 
 /// Whose a process is.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,8 +45,15 @@ pub(super) fn owner(pid: Pid, table: &ProcessTable, leases: &Leases) -> Owner {
     match leader.and_then(|leader| table.get(table.of_pid(leader)?)) {
         Some(process) => Owner::Living(process.worker.clone()),
         None if table.iter().any(|(_, process)| !process.is_running() && Some(process.pid) == leader) => Owner::Dead,
-        None => Owner::Unknown,
+        None => of_user(pid, table).map_or(Owner::Unknown, Owner::Living),
     }
+}
+
+/// The one worker that runs as the same user. With several of them nobody can tell by that whose a process is; when the last of
+/// them ends, everybody of that user is killed.
+fn of_user(pid: Pid, table: &ProcessTable) -> Option<WorkerName> {
+    let mut workers = table.of_user(user_of(pid)?);
+    workers.next().filter(|_| workers.next().is_none()).cloned()
 }
 
 /// Sends a signal to the whole family of a worker; how many processes got it.

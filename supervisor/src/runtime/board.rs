@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{PartStatus, TenantCredentials, TenantList},
+    api::{PartStatus, TenantCredentials, TenantList, Wall},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -37,6 +37,7 @@ pub(super) struct Board {
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
     accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
+    walls: Arc<[Wall]>,
     tenant_list: Arc<TenantList>,
     settled: bool,
     dirty: bool,
@@ -53,6 +54,7 @@ impl Board {
             parts: BTreeMap::new(),
             keeper_pid: None,
             accounts: None,
+            walls: Arc::default(),
             tenant_list: tenant_list.clone(),
             settled: false,
             turned_at: BootTime::now(),
@@ -65,6 +67,7 @@ impl Board {
             parts: BTreeMap::new(),
             keeper_pid: None,
             accounts: None,
+            walls: Arc::default(),
             tenant_list,
             settled: false,
             dirty: false,
@@ -196,6 +199,15 @@ impl Board {
         self.set_part("keeper", pid.is_some(), detail);
     }
 
+    /// Shows what keeps workers apart. While no keeper answers, what the last one said is still true of its workers.
+    pub(super) fn set_walls(&mut self, walls: Vec<Wall>) {
+        for wall in walls.iter().filter(|wall| !wall.up && !self.walls.contains(wall)) {
+            tracing::warn!(wall = wall.name, why = wall.detail, "a wall between workers is down");
+        }
+        self.walls = walls.into();
+        self.dirty = true;
+    }
+
     /// Lets readers see it.
     pub(super) fn publish(&mut self) {
         self.published.store(Arc::new(FleetView {
@@ -205,6 +217,7 @@ impl Board {
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
             accounts: self.accounts.clone(),
+            walls: self.walls.clone(),
             tenant_list: self.tenant_list.clone(),
             settled: self.settled,
             turned_at: BootTime::now(),

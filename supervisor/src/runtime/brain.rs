@@ -2,20 +2,24 @@
 
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
     time::SystemTime,
 };
 
-use etl_shared::credentials::{Credentials, CredentialsError};
+use etl_shared::{
+    credentials::{Credentials, CredentialsError},
+    hidden::hide_memory,
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     board::Board,
     control::{AccountParts, Control, Parts},
     handle::Handle,
+    less,
     lock::{InstanceLock, LockError},
     news::News,
     recorder::{Note, Recorder, StateFile, StateFileError},
@@ -84,11 +88,14 @@ pub enum BrainError {
 
 /// Runs the supervisor until somebody ends it.
 pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(), BrainError> {
+    hide_memory().map_err(|source| BrainError::System { doing: "hide its memory", source })?;
     // Every client and every credential that is handed over costs a descriptor.
     let _ = keeper::raise_open_files();
     prepare(&settings.runtime.directory, 0o711)?;
     prepare(&settings.runtime.log_directory, 0o750)?;
     prepare(&settings.runtime.state_directory, 0o750)?;
+    // Before the first thread: it is a thread that has capabilities.
+    less::privileged(config, &settings.runtime);
     let _lock = InstanceLock::take(&settings.runtime.directory)?;
     let state = StateFile::read(&settings.runtime.state_directory)?;
     let strikes = strikes_file::read(&settings.runtime.state_directory);
@@ -245,21 +252,21 @@ fn accounts(
 }
 
 fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {
+    if path.is_dir() {
+        return Ok(());
+    }
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(mode)
         .create(path)
+        // Whatever the umask: workers have to pass through.
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
         .map_err(|source| BrainError::Directory { path: path.to_owned(), source })
 }
 
 /// What every worker is handed, where both broker and database are configured.
 pub(super) fn handover(settings: &Settings) -> Result<Option<Credentials>, CredentialsError> {
     match (&settings.broker, &settings.database) {
-        (Some(broker), Some(database)) => Ok(Some(Credentials {
-            amqp_url: broker.workers_url()?,
-            database_url: database.workers_url()?,
-            prove: false,
-        })),
+        (Some(broker), Some(database)) => Credentials::new(broker.workers_url()?, database.workers_url()?).map(Some),
         _ => Ok(None),
     }
 }

@@ -235,10 +235,11 @@ impl Control {
 
     fn hear(&mut self, from_keeper: FromKeeper) {
         match from_keeper {
-            FromKeeper::Connected { pid } => {
+            FromKeeper::Connected { pid, walls } => {
                 tracing::info!(pid, "keeper answers");
                 self.keeper_shown.clear();
                 self.parts.board.set_keeper(Some(pid), "connected".to_owned());
+                self.parts.board.set_walls(walls);
             }
             FromKeeper::Lost(why) => {
                 tracing::error!(why, "keeper lost");
@@ -288,6 +289,7 @@ impl Control {
             }
             Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
             Report::Exited { worker, incarnation, status, at, .. } => self.ended(worker, incarnation, status, at),
+            Report::Walls { walls } => self.parts.board.set_walls(walls),
             Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
 
+use etl_shared::api::Wall;
 use tokio::{
     task::JoinHandle,
     time::{self, Instant},
@@ -9,7 +10,7 @@ use tokio::{
 
 use crate::{
     keeper::{
-        self, Client,
+        self, Client, Hello,
         protocol::{Report, Request},
     },
     settings::Runtime,
@@ -25,6 +26,8 @@ pub(super) enum FromKeeper {
     Connected {
         /// Its pid.
         pid: i32,
+        /// What keeps its workers apart.
+        walls: Vec<Wall>,
     },
     /// It says something.
     Report(Report),
@@ -46,7 +49,7 @@ pub(super) struct KeeperLink {
 
 #[derive(Debug)]
 enum Line {
-    Looking(JoinHandle<Result<(Client, i32), String>>),
+    Looking(JoinHandle<Result<(Client, Hello), String>>),
     Open(Box<Client>),
     Closed { look_at: Instant },
 }
@@ -69,9 +72,9 @@ impl KeeperLink {
                 Line::Looking(search) => {
                     let outcome = search.await.unwrap_or_else(|error| Err(error.to_string()));
                     match outcome {
-                        Ok((client, pid)) => {
+                        Ok((client, Hello { pid, walls, .. })) => {
                             self.line = Line::Open(Box::new(client));
-                            return FromKeeper::Connected { pid };
+                            return FromKeeper::Connected { pid, walls };
                         }
                         Err(problem) => {
                             self.line = Line::Closed { look_at: Instant::now() + LOOK_AGAIN };
@@ -99,14 +102,13 @@ impl KeeperLink {
     }
 }
 
-async fn look(config: PathBuf, runtime: Runtime, may_start: bool) -> Result<(Client, i32), String> {
+async fn look(config: PathBuf, runtime: Runtime, may_start: bool) -> Result<(Client, Hello), String> {
     let socket = runtime.keeper_socket();
     match Client::connect(&socket).await {
-        Ok((client, hello)) => return Ok((client, hello.pid)),
+        Ok(found) => return Ok(found),
         Err(error) if !may_start => return Err(format!("no keeper answers at {}: {error}", socket.display())),
         Err(_) => {}
     }
     keeper::start_detached(&config, &runtime).await.map_err(|error| error.to_string())?;
-    let (client, hello) = Client::connect(&socket).await.map_err(|error| error.to_string())?;
-    Ok((client, hello.pid))
+    Client::connect(&socket).await.map_err(|error| error.to_string())
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etl_shared::{
     TenantId, Verdict, WorkerName,
-    api::{PartStatus, TenantCredentials, TenantList, WorkerState},
+    api::{PartStatus, TenantCredentials, TenantList, Wall, WorkerState},
     flight::Phase,
 };
 
@@ -25,6 +25,8 @@ pub struct FleetView {
     pub keeper_pid: Option<i32>,
     /// Each tenant's own accounts; `None`: all workers share one.
     pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
+    /// What keeps workers apart on this machine, and what does not.
+    pub walls: Arc<[Wall]>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
     /// The first reading of the tenants has been acted on.

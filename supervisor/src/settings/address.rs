@@ -1,8 +1,14 @@
-//! Addresses of broker and database: put together from URL and password file, and compared.
+//! Addresses of broker and database: put together from URL, password file and authorities' file, and compared.
+//!
+//! What comes out says everything that is needed to connect, so that whoever connects needs nothing but the URL.
 
 use std::path::Path;
 
-use etl_shared::credentials::{CredentialsError, read_secret_file};
+use etl_shared::{
+    amqp,
+    credentials::{CredentialsError, read_secret_file},
+    postgres,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Broker, Database};
@@ -10,35 +16,53 @@ use super::{Broker, Database};
 impl Broker {
     /// The supervisor's own address, password included.
     pub fn own_url(&self) -> Result<SecretString, CredentialsError> {
-        with_password(&self.url, self.password_file.as_deref())
+        with_password(&self.url, self.password_file.as_deref()).map(|url| self.with_authorities(url))
     }
 
     /// The workers' address, password included.
     pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
         or_own(self.worker_url.as_ref(), self.worker_password_file.as_deref(), || self.own_url())
+            .map(|url| self.with_authorities(url))
     }
 
     /// The management API's address, password included.
     pub fn management_url(&self) -> Result<Option<SecretString>, CredentialsError> {
         let file = self.management_password_file.as_deref();
-        self.management_url.as_ref().map(|url| with_password(url, file)).transpose()
+        let url = self.management_url.as_ref().map(|url| with_password(url, file)).transpose()?;
+        Ok(url.map(|url| self.with_authorities(url)))
+    }
+
+    fn with_authorities(&self, url: SecretString) -> SecretString {
+        match &self.ca_file {
+            Some(file) => amqp::with_authorities(url, file),
+            None => url,
+        }
     }
 }
 
 impl Database {
     /// The supervisor's own address, password included.
     pub fn own_url(&self) -> Result<SecretString, CredentialsError> {
-        with_password(&self.url, self.password_file.as_deref())
+        with_password(&self.url, self.password_file.as_deref()).map(|url| self.with_authorities(url))
     }
 
     /// The workers' address, password included.
     pub fn workers_url(&self) -> Result<SecretString, CredentialsError> {
         or_own(self.worker_url.as_ref(), self.worker_password_file.as_deref(), || self.own_url())
+            .map(|url| self.with_authorities(url))
     }
 
     /// The address of the account that changes the schema and makes accounts, password included.
     pub fn admin_url(&self) -> Result<SecretString, CredentialsError> {
         or_own(self.admin_url.as_ref(), self.admin_password_file.as_deref(), || self.own_url())
+            .map(|url| self.with_authorities(url))
+    }
+
+    fn with_authorities(&self, url: SecretString) -> SecretString {
+        match &self.ca_file {
+            Some(file) => postgres::with_authorities(url, file),
+            None => url,
+        }
     }
 }
 
@@ -125,7 +149,7 @@ mod tests {
             let config: tokio_postgres::Config = url.expose_secret().parse().unwrap();
             assert_eq!(config.get_password(), Some(password.as_bytes()));
             let url: SecretString = with("amqp://etl@broker:5672/%2f", password).unwrap().into();
-            assert_eq!(etl_shared::amqp::parse_url(&url).unwrap().authority.userinfo.password, password);
+            assert_eq!(amqp::parse_url(&url).unwrap().uri.authority.userinfo.password, password);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etl_shared::{amqp, settings::SettingsError};
+use etl_shared::{amqp, postgres, settings::SettingsError};
 use secrecy::ExposeSecret;
 
 use super::{CredentialsMode, Queue, Settings, UidRange};
@@ -88,10 +88,12 @@ impl Settings {
             for url in
                 [Some(&database.url), database.worker_url.as_ref(), database.admin_url.as_ref()].into_iter().flatten()
             {
-                if url.expose_secret().parse::<tokio_postgres::Config>().is_err() {
-                    return wrong(
-                        "database: the URL cannot be read: expected postgres://USER@HOST:PORT/DATABASE".to_owned(),
-                    );
+                if let Err(error) = postgres::parse_url(url) {
+                    return wrong(format!("database: {error}"));
+                }
+                // Its place is in a URL.
+                if database.ca_file.is_some() && !url.expose_secret().starts_with("postgres") {
+                    return wrong("database.ca_file needs a url that begins with postgres://".to_owned());
                 }
             }
         }
@@ -224,11 +226,12 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\nlog_max_size = \"big\"", "256MiB"),
             ("tenants = [1]\n[runtime]\ndirectory = \"run\"", "absolute"),
             ("tenants = [1]\n[broker]\nurl = \"http://x\"", "amqp://"),
-            ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_url = \"https://u:p@h\"", "http://USER"),
+            ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_url = \"ftp://u:p@h\"", "http://USER"),
             ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_url = \"http://h:15672\"", "http://USER"),
             ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_password_file = \"/x\"", "management_url"),
             ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\ndelivery_limit = 0", "from 1 to 1000000"),
             ("[database]\nurl = \"mysql://x\"", "postgres://"),
+            ("[database]\nurl = \"host=h user=u\"\nca_file = \"/x\"", "database.ca_file"),
             ("tenants = [1]\n[restart]\nbackoff_max = \"1ms\"", "backoff_max"),
             ("tenants = [1]\n[restart]\nmax_restart = 1", "did you mean restart.max_restarts"),
             ("tenants = [1]\n[api]\nlisten = \"8750\"", "listen"),

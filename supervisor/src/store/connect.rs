@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use etl_shared::postgres::{self, InvalidDatabaseUrl};
+use secrecy::SecretString;
 use tokio::{sync::mpsc, time};
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 
 /// The database cannot be reached. No text quotes the URL: it holds a password.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The address is wrong.
-    #[error("the database's URL cannot be read: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
-    BadUrl,
+    #[error(transparent)]
+    BadUrl(#[from] InvalidDatabaseUrl),
     /// The server refused, or there is none.
     #[error("cannot connect to {shown}")]
     Failed {
@@ -19,7 +20,7 @@ pub enum ConnectError {
         shown: String,
         /// Why not.
         #[source]
-        source: tokio_postgres::Error,
+        source: postgres::ConnectError,
     },
     /// There is no answer.
     #[error("cannot connect to {shown}: no answer within 15 seconds")]
@@ -35,12 +36,13 @@ pub async fn connect(
     url: &SecretString,
     application_name: &str,
 ) -> Result<(Client, mpsc::UnboundedReceiver<()>, String), ConnectError> {
-    let mut config: Config = url.expose_secret().parse().map_err(|_| ConnectError::BadUrl)?;
+    let mut address = postgres::parse_url(url)?;
     // A server that has vanished without a word is noticed within a minute.
+    let config = &mut address.config;
     config.tcp_user_timeout(Duration::from_secs(30)).keepalives_idle(Duration::from_secs(30));
     config.application_name(application_name);
-    let shown = shown(&config);
-    let (client, mut connection) = match time::timeout(Duration::from_secs(15), config.connect(NoTls)).await {
+    let shown = address.shown();
+    let (client, mut connection) = match time::timeout(Duration::from_secs(15), address.connect()).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(source)) => return Err(ConnectError::Failed { shown, source }),
         Err(_) => return Err(ConnectError::TimedOut { shown }),
@@ -62,15 +64,4 @@ pub async fn connect(
         }
     });
     Ok((client, notified, shown))
-}
-
-fn shown(config: &Config) -> String {
-    use tokio_postgres::config::Host;
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        Some(Host::Unix(path)) => path.display().to_string(),
-        None => "localhost".to_owned(),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    format!("{host}:{port}/{}", config.get_dbname().unwrap_or_default())
 }

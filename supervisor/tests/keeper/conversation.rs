@@ -9,7 +9,7 @@ use std::{
 
 use etl_supervisor::keeper::{
     ClientError,
-    protocol::{MAX_PACKET, Report, Request},
+    protocol::{MAX_PACKET, Report, Request, VERSION},
 };
 use nix::sys::{
     signal::Signal,
@@ -24,8 +24,12 @@ use crate::harness::{Brain, DEADLINE, Place, name, wait_until};
 
 const SLEEP: &str = "[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n";
 
+fn hello() -> String {
+    format!(r#"{{"request":"hello","version":{VERSION}}}"#)
+}
+
 /// A connection without the client's manners.
-fn raw_connection(place: &Place) -> OwnedFd {
+pub(crate) fn raw_connection(place: &Place) -> OwnedFd {
     let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
     connect(socket.as_raw_fd(), &UnixAddr::new(&place.path("run/keeper.sock")).unwrap()).unwrap();
     let patience = TimeVal::seconds(DEADLINE.as_secs().try_into().unwrap());
@@ -57,7 +61,7 @@ fn nonsense_is_refused_and_the_conversation_goes_on() {
     let socket = raw_connection(&place);
     say(&socket, br#"{"request":"shutdown"}"#);
     assert!(refusal(hear(&socket)).contains("begin with hello"));
-    say(&socket, br#"{"request":"hello","version":1}"#);
+    say(&socket, hello().as_bytes());
     assert!(matches!(hear(&socket), Report::Hello { .. }));
     assert_eq!(hear(&socket), Report::Listed);
     let deep = "[".repeat(10_000);
@@ -85,7 +89,7 @@ fn descriptors_that_nobody_asked_for_are_closed_again() {
     let place = Place::new(SLEEP);
     let keeper = place.start();
     let socket = raw_connection(&place);
-    say(&socket, br#"{"request":"hello","version":1}"#);
+    say(&socket, hello().as_bytes());
     assert!(matches!(hear(&socket), Report::Hello { .. }));
     assert_eq!(hear(&socket), Report::Listed);
     let open = || std::fs::read_dir(format!("/proc/{}/fd", keeper.pid())).unwrap().count();
@@ -106,7 +110,7 @@ fn a_keeper_of_another_version_says_so() {
     let _keeper = place.start();
     let socket = raw_connection(&place);
     say(&socket, br#"{"request":"hello","version":999}"#);
-    assert!(refusal(hear(&socket)).contains("version 1"));
+    assert!(refusal(hear(&socket)).contains(&format!("version {VERSION}")));
     assert_eq!(recv(socket.as_raw_fd(), &mut [0; 8], MsgFlags::empty()), Ok(0));
 }
 
@@ -131,7 +135,7 @@ fn what_a_brain_said_before_it_died_is_done_before_the_next_one_is_told_how_thin
     let place = Place::new(SLEEP);
     let keeper = place.start();
     let first = raw_connection(&place);
-    say(&first, br#"{"request":"hello","version":1}"#);
+    say(&first, hello().as_bytes());
     assert!(matches!(hear(&first), Report::Hello { .. }));
     keeper.signal(Signal::SIGSTOP);
     // More than the keeper carries out in one go.
@@ -142,7 +146,7 @@ fn what_a_brain_said_before_it_died_is_done_before_the_next_one_is_told_how_thin
     say(&first, br#"{"request":"spawn","worker":"sleep-1-1","incarnation":1}"#);
     nix::sys::socket::shutdown(first.as_raw_fd(), nix::sys::socket::Shutdown::Both).unwrap();
     let second = raw_connection(&place);
-    say(&second, br#"{"request":"hello","version":1}"#);
+    say(&second, hello().as_bytes());
     keeper.signal(Signal::SIGCONT);
     assert!(matches!(hear(&second), Report::Hello { .. }));
     assert!(matches!(hear(&second), Report::Process { .. }));
@@ -162,7 +166,7 @@ fn a_brain_that_does_not_read_holds_nobody_up() {
     let place = Place::new(SLEEP);
     let _keeper = place.start();
     let socket = raw_connection(&place);
-    say(&socket, br#"{"request":"hello","version":1}"#);
+    say(&socket, hello().as_bytes());
     // Far more answers than the socket has room for.
     for incarnation in 1..=REQUESTS {
         let request = Request::Spawn { worker: name("unknown-1-1"), incarnation };

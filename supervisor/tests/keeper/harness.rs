@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -27,19 +28,32 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// Directories and configuration of one keeper.
 pub(crate) struct Place {
     directory: TempDir,
+    first_user: u32,
+}
+
+/// The first of some user ids that no other keeper of the tests has at this time.
+fn unused_users() -> u32 {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    const EACH: u32 = 2048;
+    let (process, place) = (std::process::id() % 16_384, TAKEN.fetch_add(1, Ordering::Relaxed) % 32);
+    1_000_000_000 + (process * 32 + place) * EACH
 }
 
 impl Place {
     /// `templates`: the `[queues.*]` sections.
     pub(crate) fn new(templates: &str) -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap() };
-        place.configure(templates);
-        place
+        Self::within(tempfile::tempdir().unwrap(), templates)
     }
 
     /// The same on tmpfs, where a runtime directory belongs: on a disk, making three files a worker is what takes longest.
     pub(crate) fn in_memory(templates: &str) -> Self {
-        let place = Self { directory: tempfile::tempdir_in("/dev/shm").unwrap() };
+        Self::within(tempfile::tempdir_in("/dev/shm").unwrap(), templates)
+    }
+
+    fn within(directory: TempDir, templates: &str) -> Self {
+        // Workers are other users, and what is theirs lies below it.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let place = Self { directory, first_user: unused_users() };
         place.configure(templates);
         place
     }
@@ -52,7 +66,18 @@ impl Place {
             at("log"),
             at("state")
         );
-        fs::write(self.config(), runtime + templates).unwrap();
+        let users = format!("uid_range = \"{}..{}\"\n", self.first_user, self.first_user + 2047);
+        let text = if templates.contains("[isolation]\n") {
+            runtime + &templates.replace("[isolation]\n", &format!("[isolation]\n{users}"))
+        } else {
+            runtime + "[isolation]\n" + &users + templates
+        };
+        fs::write(self.config(), text).unwrap();
+    }
+
+    /// The user of the first tenant that is started here.
+    pub(crate) const fn first_user(&self) -> u32 {
+        self.first_user
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

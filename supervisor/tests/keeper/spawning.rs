@@ -44,7 +44,7 @@ fn a_worker_finds_what_was_promised_and_nothing_of_the_keepers() {
 
     let environment = values("env");
     let names: BTreeSet<&str> = environment.iter().filter_map(|variable| variable.split('=').next()).collect();
-    // The last three are the shell's own.
+    // One of them is the shell's own.
     let expected = [
         "ETL_CREDENTIALS_FD",
         "ETL_FLIGHT_FD",
@@ -53,9 +53,12 @@ fn a_worker_finds_what_was_promised_and_nothing_of_the_keepers() {
         "EXTRA",
         "HOME",
         "LANG",
+        "LOGNAME",
         "NOTIFY_SOCKET",
         "PATH",
         "PWD",
+        "TMPDIR",
+        "USER",
     ];
     let optional = ["OLDPWD", "SHLVL", "_"];
     assert_eq!(names.iter().copied().filter(|name| !optional.contains(name)).collect::<Vec<_>>(), expected);
@@ -105,12 +108,12 @@ fn the_keepers_place_in_the_order_of_oom_victims_is_its_own() {
     let mut brain = place.brain();
     let worker = brain.spawned("sleep-1-1", 1);
     let score = |pid: Pid| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
-    assert_eq!(score(worker), "0\n");
+    assert_eq!(score(worker), "400\n", "a worker goes first");
     assert_eq!(score(Pid::from_raw(brain.hello.pid)), "300\n");
 }
 
 #[test]
-fn workers_have_the_limit_of_open_files_that_was_there_before_the_keeper_raised_its_own() {
+fn nobody_is_given_more_open_files_than_the_keeper_may_have() {
     let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
     let _keeper = place.start_through("ulimit -Sn 256; ulimit -Hn 512");
     let mut brain = place.brain();
@@ -120,7 +123,7 @@ fn workers_have_the_limit_of_open_files_that_was_there_before_the_keeper_raised_
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
         line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(limit(worker), ["256", "512"]);
+    assert_eq!(limit(worker), ["512", "512"], "less than the 1024 of the configuration");
     assert_eq!(limit(Pid::from_raw(brain.hello.pid)), ["512", "512"]);
 }
 
@@ -157,8 +160,8 @@ fn a_worker_is_ready_when_it_says_so_itself_or_through_a_helper() {
     let ourselves = env::current_exe().unwrap();
     let arguments = "--exact spawning::worker_that_says_ready --ignored";
     let place = Place::new(&format!(
-        "[queues.itself]\ncommand = [\"sh\", \"-c\", \"exec {0} {arguments}\"]\n\
-         [queues.helper]\ncommand = [\"sh\", \"-c\", \"{0} {arguments}; true\"]\n\
+        "[queues.itself]\ncommand = [\"sh\", \"-c\", \"exec {0} {arguments}\"]\nreadable = [{0:?}]\n\
+         [queues.helper]\ncommand = [\"sh\", \"-c\", \"{0} {arguments}; true\"]\nreadable = [{0:?}]\n\
          [queues.exec]\ncommand = [\"sleep\", \"600\"]\nready = \"exec\"\n\
          [queues.never]\ncommand = [\"sleep\", \"600\"]\n",
         ourselves.display()

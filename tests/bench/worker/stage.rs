@@ -51,9 +51,9 @@ impl<'a> Stage<'a> {
 
     /// Stores the documents and publishes a message for each.
     pub(super) fn load(&self, load: &Load) -> Outcome<()> {
-        let uri = amqp::parse_url(&self.broker().to_owned().into())?;
+        let address = amqp::parse_url(&self.broker().to_owned().into())?;
         self.wait(async {
-            let publisher = Publisher::connect(uri, "bench").await.doing("connect to the broker")?;
+            let publisher = Publisher::connect(&address, "bench").await.doing("connect to the broker")?;
             for piece in load.pieces(PIECE) {
                 let raws = self.store(&piece).await?;
                 let sent = stream::iter(raws).map(|raw| {

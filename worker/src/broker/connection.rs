@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use etl_shared::{TenantId, amqp};
+use etl_shared::{
+    TenantId,
+    amqp::{self, Address},
+};
 use lapin::{
-    Channel, Connection, ConnectionProperties, Consumer,
+    Channel, Connection, Consumer,
     options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
-    uri::AMQPUri,
 };
 
 use super::BrokerError;
@@ -35,7 +37,7 @@ pub enum MissingQueue {
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
     /// Where the broker is.
-    pub uri: AMQPUri,
+    pub at: Address,
     /// Which queue.
     pub queue: String,
     /// The only tenant that the queue serves.
@@ -53,13 +55,11 @@ pub struct BrokerSettings {
 impl BrokerSettings {
     /// `host:port/vhost`, without the secrets.
     pub fn address(&self) -> String {
-        amqp::shown(&self.uri)
+        amqp::shown(&self.at.uri)
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, BrokerError> {
-        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connecting = Connection::connect_uri(self.uri.clone(), properties);
-        match tokio::time::timeout(self.patience, connecting).await {
+        match tokio::time::timeout(self.patience, self.at.connect(&self.name)).await {
             Ok(connected) => connected.map_err(|error| BrokerError::connecting(&self.address(), error)),
             Err(_) => Err(BrokerError::Silent { address: self.address() }),
         }

@@ -2,13 +2,9 @@
 
 use std::error::Error;
 
-use etl_shared::{amqp::InvalidAmqpUrl, credentials::CredentialsError, exit_code};
+use etl_shared::{amqp::InvalidAmqpUrl, credentials::CredentialsError, exit_code, postgres::InvalidDatabaseUrl};
 
-use crate::{
-    broker::BrokerError,
-    job::Trouble,
-    store::{InvalidDatabaseUrl, StoreError},
-};
+use crate::{broker::BrokerError, job::Trouble, store::StoreError};
 
 /// Why the worker leaves.
 #[derive(Debug, thiserror::Error)]

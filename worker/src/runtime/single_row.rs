@@ -7,6 +7,7 @@ use etl_shared::{
     credentials::Credentials,
     environment::WORKER,
     flight::{Mark, fingerprint},
+    postgres,
 };
 
 use super::{Failure, batch, flight::Flight, start::store_settings};
@@ -23,7 +24,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let tenant = manual.tenant.or_else(|| settings.queue.as_ref()?.tenant()).ok_or(Failure::NoTenant)?;
     let row = RowRef { tenant, raw_data_id: manual.raw_data_id.ok_or(Failure::NoTenant)? };
     let name = env::var(WORKER).unwrap_or_else(|_| "transform-worker".to_owned());
-    let mut store = Store::new(&Credentials::load_database_url()?, store_settings(settings, name))?;
+    let mut store =
+        Store::new(postgres::parse_url(&Credentials::load_database_url()?)?, store_settings(settings, name))?;
     let failed = |reason: Reason, detail: String| Failure::Row { id: row.raw_data_id, reason: reason.as_str(), detail };
 
     let Some((integration_id, kind)) = store.describe(row).await.map_err(Failure::Store)? else {

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, env, time::Duration};
 
-use etl_shared::{amqp, credentials::Credentials, environment::WORKER, telemetry::LogLevel};
+use etl_shared::{amqp, credentials::Credentials, environment::WORKER, postgres, telemetry::LogLevel};
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
@@ -42,12 +42,13 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     let name = env::var(WORKER).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| queue.to_string());
     let (credentials, suspicions) = Credentials::load()?;
     let suspected = Suspected::from(suspicions);
-    let mut store = Store::new(&credentials.database_url, store_settings(&settings, name.clone()))?;
+    let database = postgres::parse_url(&credentials.database_url)?.trusting(credentials.database_ca.as_deref());
+    let mut store = Store::new(database, store_settings(&settings, name.clone()))?;
     // What is delivered and not wanted would have to go back, and the broker may count that against the message.
     let wanted = settings.manual.max_messages.map_or(u16::MAX, |most| u16::try_from(most).unwrap_or(u16::MAX));
     let pace = Pace::new(settings.batch, settings.prefetch.min(wanted));
     let broker = BrokerSettings {
-        uri: amqp::parse_url(&credentials.amqp_url)?,
+        at: amqp::parse_url(&credentials.amqp_url)?.trusting(credentials.broker_ca.as_deref()),
         queue: queue.to_string(),
         queue_tenant: queue.tenant(),
         name,

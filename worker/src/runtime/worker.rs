@@ -178,7 +178,7 @@ impl Worker {
 
     /// After headers that did not fit, the next connection has the largest frames there are.
     fn widen_frames(&mut self, lost: &BrokerError) {
-        let frame_max = &mut self.broker.uri.query.frame_max;
+        let frame_max = &mut self.broker.at.uri.query.frame_max;
         if lost.is_frame_too_small() && *frame_max != Some(LARGE_FRAME_MAX) {
             *frame_max = Some(LARGE_FRAME_MAX);
             tracing::warn!(

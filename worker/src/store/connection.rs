@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use etl_shared::postgres::{Address, ConnectError, InvalidDatabaseUrl};
 use futures_util::future;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpStream, net::UnixStream, task::AbortHandle, time::Instant};
-use tokio_postgres::{Client, Config, NoTls, Statement, config::Host};
+use tokio_postgres::{Client, Statement, config::Host};
 
 use super::StoreError;
 use crate::job::transform::SpecialFields;
@@ -30,20 +30,15 @@ pub struct StoreSettings {
 
 /// PostgreSQL as the worker sees it.
 pub struct Store {
-    config: Config,
+    at: Address,
     settings: StoreSettings,
     session: Option<Session>,
 }
 
-/// The database's address cannot be used. Its text is not quoted: it holds a password.
-#[derive(Debug, thiserror::Error)]
-#[error("the database's URL cannot be read: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
-pub struct InvalidDatabaseUrl;
-
 impl Store {
-    /// Reads the address; connects to nothing.
-    pub fn new(url: &SecretString, settings: StoreSettings) -> Result<Self, InvalidDatabaseUrl> {
-        let mut config: Config = url.expose_secret().parse().map_err(|_| InvalidDatabaseUrl)?;
+    /// Looks at the address; connects to nothing.
+    pub fn new(mut at: Address, settings: StoreSettings) -> Result<Self, InvalidDatabaseUrl> {
+        let config = &mut at.config;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(InvalidDatabaseUrl);
         }
@@ -54,24 +49,25 @@ impl Store {
         if config.get_application_name().is_none() {
             config.application_name(&settings.application_name);
         }
-        Ok(Self { config, settings, session: None })
+        Ok(Self { at, settings, session: None })
     }
 
     /// Whether somebody listens at the database's address. Nothing is said to it, so no server process is kept for a worker
     /// that has no work yet.
     pub async fn is_reachable(&self) -> bool {
-        let ports = self.config.get_ports();
+        let config = &self.at.config;
+        let ports = config.get_ports();
         // As the client library does: an address stands for the host of the same place.
-        for (n, address) in self.config.get_hostaddrs().iter().enumerate() {
+        for (n, address) in config.get_hostaddrs().iter().enumerate() {
             let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
             if TcpStream::connect((*address, port)).await.is_ok() {
                 return true;
             }
         }
-        if !self.config.get_hostaddrs().is_empty() {
+        if !config.get_hostaddrs().is_empty() {
             return false;
         }
-        for (n, host) in self.config.get_hosts().iter().enumerate() {
+        for (n, host) in config.get_hosts().iter().enumerate() {
             let port = ports.get(n).or(ports.first()).copied().unwrap_or(5432);
             let answers = match host {
                 Host::Tcp(name) => TcpStream::connect((name.as_str(), port)).await.is_ok(),
@@ -107,7 +103,7 @@ impl Store {
         if let Some(session) = self.session.take() {
             // Otherwise the server would go on with what nobody waits for any more, and keep its locks.
             let cancelled = session.client.cancel_token();
-            let _ = tokio::time::timeout(GOODBYE, cancelled.cancel_query(NoTls)).await;
+            let _ = tokio::time::timeout(GOODBYE, self.at.cancel(cancelled)).await;
         }
         match self.session().await {
             Ok(_) => StoreError::TooLong { doing, after },
@@ -135,7 +131,7 @@ impl Store {
     async fn connect(&self) -> Result<Session, StoreError> {
         let StoreSettings { connect_timeout, lock_timeout, statement_timeout, .. } = self.settings;
         let connecting = async {
-            let (client, connection) = self.config.connect(NoTls).await?;
+            let (client, connection) = self.at.connect().await?;
             let task = tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "the connection to the database ended");
@@ -153,10 +149,11 @@ impl Store {
                  SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
             );
             session.client.batch_execute(&set).await?;
-            Ok(session)
+            Ok::<_, ConnectError>(session)
         };
         // Several hosts are tried one after the other.
-        let hosts = self.config.get_hosts().len().max(self.config.get_hostaddrs().len()).max(1);
+        let config = &self.at.config;
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
         let patience = connect_timeout.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX));
         match tokio::time::timeout(patience, connecting).await {
             Ok(connected) => connected.map_err(StoreError::connecting),

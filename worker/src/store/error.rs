@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use etl_shared::postgres::ConnectError;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::job::Trouble;
@@ -22,6 +23,9 @@ pub enum StoreError {
         #[source]
         source: tokio_postgres::Error,
     },
+    /// There is no TLS with the database, although its URL asks for it.
+    #[error("connecting to the database: {0}")]
+    NoTls(#[source] ConnectError),
     /// No answer in time.
     #[error("{doing}: no answer within {}", humantime::format_duration(*after))]
     TimedOut {
@@ -58,7 +62,11 @@ impl StoreError {
     }
 
     /// A failure to connect: whatever PostgreSQL refuses there is no message's fault.
-    pub(super) fn connecting(source: tokio_postgres::Error) -> Self {
+    pub(super) fn connecting(error: ConnectError) -> Self {
+        let source = match error {
+            ConnectError::Failed(source) => source,
+            error => return Self::NoTls(error),
+        };
         let trouble = match trouble_of(&source) {
             trouble @ (Trouble::Unavailable | Trouble::LoginRefused) => trouble,
             _ => Trouble::Schema,
@@ -70,7 +78,7 @@ impl StoreError {
     pub fn trouble(&self) -> Trouble {
         match self {
             Self::Failed { trouble, .. } => *trouble,
-            Self::TimedOut { .. } => Trouble::Unavailable,
+            Self::TimedOut { .. } | Self::NoTls(_) => Trouble::Unavailable,
             Self::TooLong { .. } => Trouble::Conflict,
             Self::NotMarked(_) => Trouble::Unexpected,
         }

@@ -167,11 +167,11 @@ async fn connect(api: &Api) -> Result<Publisher, Refusal> {
 
 async fn connected(broker: &Broker) -> Result<Publisher, String> {
     let url = broker.own_url().map_err(|error| in_one_line(&error))?;
-    let mut uri = amqp::parse_url(&url).map_err(|error| error.to_string())?;
+    let mut address = amqp::parse_url(&url).map_err(|error| error.to_string())?;
     // Whatever headers a worker could read can be written again: all of a message's must fit into one frame.
-    uri.query.frame_max = Some(amqp::LARGE_FRAME_MAX);
-    let shown = amqp::shown(&uri);
-    match time::timeout(CONNECT_WITHIN, Publisher::connect(uri, "etl-supervisor replay")).await {
+    address.uri.query.frame_max = Some(amqp::LARGE_FRAME_MAX);
+    let shown = amqp::shown(&address.uri);
+    match time::timeout(CONNECT_WITHIN, Publisher::connect(&address, "etl-supervisor replay")).await {
         Ok(Ok(publisher)) => Ok(publisher),
         Ok(Err(error)) => Err(format!("the broker at {shown} cannot be used: {error}")),
         Err(_) => Err(format!("the broker at {shown} has not answered for {} seconds", CONNECT_WITHIN.as_secs())),

@@ -71,6 +71,8 @@ impl Document {
             keeper_pid: self.view.keeper_pid,
             // How much was lost for others is none of a tenant's business.
             republished_messages: if self.only.is_none() { self.republished } else { 0 },
+            // Words that speak of this machine.
+            walls: if self.only.is_none() { self.view.walls.to_vec() } else { Vec::new() },
             parts: self.view.parts.iter().map(|(name, part)| ((*name).to_owned(), self.visible(part))).collect(),
         };
         Beginning { running: states.contains_key(&WorkerState::Running), states, supervisor }

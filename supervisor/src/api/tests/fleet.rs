@@ -53,6 +53,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         queues: Arc::new(ids.iter().map(|id| (format!("transform_queue_tenant_{id}"), queue)).collect()),
         parts: BTreeMap::from([("broker", ok("connected")), ("database", ok("connected")), ("keeper", ok("pid 2"))]),
         keeper_pid: Some(2),
+        walls: Arc::default(),
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
         settled: true,
         turned_at: now,

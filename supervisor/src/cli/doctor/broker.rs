@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use etl_shared::{QueueName, TenantId, amqp};
 use lapin::{
-    Channel, Connection, ConnectionProperties, Error, ErrorKind,
+    Channel, Connection, Error, ErrorKind,
     options::QueueDeclareOptions,
     types::{AMQPValue, FieldTable},
 };
@@ -63,10 +63,9 @@ pub(super) async fn look(settings: &Settings, tenants: &[TenantId]) -> Vec<Findi
 
 async fn connect(broker: &Broker) -> Result<(Connection, String), String> {
     let url = broker.own_url().into_diagnostic().map_err(|report| in_one_line(&report))?;
-    let uri = amqp::parse_url(&url).map_err(|error| error.to_string())?;
-    let shown = amqp::shown(&uri);
-    let properties = ConnectionProperties::default().with_connection_name("etl-supervisor doctor".into());
-    match time::timeout(PATIENCE, Connection::connect_uri(uri, properties)).await {
+    let address = amqp::parse_url(&url).map_err(|error| error.to_string())?;
+    let shown = amqp::shown(&address.uri);
+    match time::timeout(PATIENCE, address.connect("etl-supervisor doctor")).await {
         Ok(Ok(connection)) => Ok((connection, shown)),
         Ok(Err(error)) => Err(format!("{shown}: {error}")),
         Err(_) => Err(format!("{shown} has not answered for {} seconds", PATIENCE.as_secs())),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use etl_shared::api::{WorkerState, WorkerStatus};
+use etl_shared::api::{Wall, WorkerState, WorkerStatus};
 
 /// Width of a name at least, and of a state, as in `supervisorctl`.
 const NAME_WIDTH: usize = 30;
@@ -68,6 +68,25 @@ pub(super) fn table(workers: &[&WorkerStatus], colour: bool) -> String {
         // Padded here: what colours it has no width.
         row[STATE_COLUMN] = state(worker.state, widths[STATE_COLUMN], colour);
         text.push_str(&line(&row, &widths));
+    }
+    text
+}
+
+/// What keeps them apart on this machine, below the table.
+pub(super) fn walls(walls: &[Wall], colour: bool) -> String {
+    let width = walls.iter().map(|wall| wall.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for wall in walls {
+        let (word, code) = if wall.up { ("up  ", "32") } else { ("DOWN", "33") };
+        let word = if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() };
+        // Writing into a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{}wall {:<width$}  {word}  {}",
+            if text.is_empty() { "\n" } else { "" },
+            wall.name,
+            wall.detail
+        );
     }
     text
 }

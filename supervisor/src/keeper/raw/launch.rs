@@ -10,31 +10,22 @@
 //! * The borrower never returns, allocates, takes a lock or unwinds: it executes or calls `_exit`.
 
 use std::{
-    convert::Infallible,
     ffi::{CStr, CString},
-    mem,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
 
 use nix::{
     errno::Errno,
-    libc::{self, c_char, c_int, c_uint, c_ulong, c_void},
+    libc::{self, c_char, c_int, c_void},
+    sys::resource::Resource,
     unistd::{Pid, getpid},
 };
 
+use super::borrower::{Context, FIRST_KEPT, borrower};
+
 /// Far more than the steps use; they call only thin wrappers of system calls.
 const STACK_BYTES: usize = 64 * 1024;
-/// The first number at which kept descriptors arrive; the numbers before it are the standard streams.
-const FIRST_KEPT: RawFd = 3;
-/// The kernel's `struct sigaction` (handler, flags, perhaps a restorer, mask) and `sigset_t` on 64-bit machines.
-const KERNEL_SIGACTION_WORDS: usize = 4;
-const KERNEL_SIGSET_BYTES: usize = 8;
-/// All zeroes are the default disposition without flags and mask.
-const SIG_DFL: u64 = 0;
-/// Highest signal number of Linux.
-const LAST_SIGNAL: c_int = 64;
-
 /// Everything that a process is started with.
 pub(in crate::keeper) struct Launch<'a> {
     /// What is executed.
@@ -51,10 +42,23 @@ pub(in crate::keeper) struct Launch<'a> {
     pub(in crate::keeper) output: BorrowedFd<'a>,
     /// What it inherits as descriptors 3, 4 and 5; all of them must have greater numbers than that here.
     pub(in crate::keeper) kept: [Option<BorrowedFd<'a>>; 3],
-    /// Soft and hard limit of open files, where it is not the keeper's.
-    pub(in crate::keeper) open_files: Option<(u64, u64)>,
-    /// Whether the keeper's protection from the out-of-memory killer has to be taken off.
-    pub(in crate::keeper) reset_oom_score: bool,
+    /// Its limits, soft and hard alike.
+    pub(in crate::keeper) limits: &'a [Limit],
+    /// Its place in the order of the out-of-memory killer's victims.
+    pub(in crate::keeper) oom_score: &'a CStr,
+    /// The `cgroup.procs` of the control group that it enters.
+    pub(in crate::keeper) group: Option<BorrowedFd<'a>>,
+    /// The user, and the group of the same number, that it becomes. Every supplementary group is given up.
+    pub(in crate::keeper) user: Option<u32>,
+    /// The Landlock rules that hold for it and for everybody below it.
+    pub(in crate::keeper) ruleset: Option<BorrowedFd<'a>>,
+}
+
+/// A limit of the kernel's for one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::keeper) struct Limit {
+    pub(in crate::keeper) resource: Resource,
+    pub(in crate::keeper) most: u64,
 }
 
 /// Where a launch failed.
@@ -62,11 +66,16 @@ pub(in crate::keeper) struct Launch<'a> {
 pub(in crate::keeper) enum Step {
     Clone,
     Descriptors,
+    Group,
+    OutOfMemory,
     Limits,
     Session,
     Streams,
+    User,
+    Capabilities,
     Parent,
     Privileges,
+    Ruleset,
     Directory,
     Execute,
 }
@@ -76,21 +85,6 @@ pub(in crate::keeper) enum Step {
 pub(in crate::keeper) struct LaunchFailure {
     pub(in crate::keeper) step: Step,
     pub(in crate::keeper) errno: Errno,
-}
-
-/// What the borrower reads, and the one place that it writes to.
-struct Context {
-    program: *const c_char,
-    arguments: *const *const c_char,
-    environment: *const *const c_char,
-    directory: *const c_char,
-    input: RawFd,
-    output: RawFd,
-    kept: [RawFd; 3],
-    open_files: Option<libc::rlimit>,
-    reset_oom_score: bool,
-    keeper: libc::pid_t,
-    failure: Option<(Step, Errno)>,
 }
 
 /// Starts processes, one at a time; owns the stack that each of them uses until it executes.
@@ -110,7 +104,13 @@ impl Launcher {
         let kept = launch.kept.map(|fd| fd.map_or(-1, number));
         // One of them at 3, 4 or 5 could be overwritten before it is moved.
         let taken = FIRST_KEPT..FIRST_KEPT + 3;
-        if kept.iter().chain(&[number(launch.input), number(launch.output)]).any(|fd| taken.contains(fd)) {
+        let late = [
+            number(launch.input),
+            number(launch.output),
+            launch.group.map_or(-1, number),
+            launch.ruleset.map_or(-1, number),
+        ];
+        if kept.iter().chain(&late).any(|fd| taken.contains(fd)) {
             return Err(LaunchFailure { step: Step::Descriptors, errno: Errno::EBADF });
         }
         let pointers = |strings: &[CString]| -> Vec<*const c_char> {
@@ -125,8 +125,13 @@ impl Launcher {
             input: number(launch.input),
             output: number(launch.output),
             kept,
-            open_files: launch.open_files.map(|(rlim_cur, rlim_max)| libc::rlimit { rlim_cur, rlim_max }),
-            reset_oom_score: launch.reset_oom_score,
+            limits: launch.limits.as_ptr(),
+            limit_count: launch.limits.len(),
+            oom_score: launch.oom_score.as_ptr(),
+            oom_score_length: launch.oom_score.count_bytes(),
+            group: launch.group.map_or(-1, number),
+            user: launch.user,
+            ruleset: launch.ruleset.map_or(-1, number),
             keeper: getpid().as_raw(),
             failure: None,
         };
@@ -152,72 +157,4 @@ impl Launcher {
         }
         Ok((Pid::from_raw(pid), pidfd))
     }
-}
-
-extern "C" fn borrower(context: *mut c_void) -> c_int {
-    let context = context.cast::<Context>();
-    // SAFETY: `launch` passes a context that outlives this function, and is held until it ends.
-    unsafe {
-        let Err(step) = become_the_program(&*context);
-        (*context).failure = Some((step, Errno::last()));
-        libc::_exit(127)
-    }
-}
-
-/// The steps, in an order in which each still may do what it has to.
-///
-/// SAFETY: to be called by the borrower only; the pointers of the context must be valid.
-unsafe fn become_the_program(context: &Context) -> Result<Infallible, Step> {
-    let check = |result: c_int, step: Step| if result == -1 { Err(step) } else { Ok(()) };
-    // SAFETY: system calls on numbers and on pointers that `launch` vouches for; none of them allocates or locks.
-    unsafe {
-        // Before Linux 5.11 this flag is unknown: then only what the keeper itself opened, all of it close-on-exec, is closed.
-        libc::syscall(libc::SYS_close_range, FIRST_KEPT as c_uint, c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        for (target, &fd) in (FIRST_KEPT..).zip(&context.kept) {
-            if fd >= 0 {
-                check(libc::dup2(fd, target), Step::Descriptors)?;
-            }
-        }
-
-        // Here the process will enter its cgroup.
-
-        if context.reset_oom_score {
-            let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-            if score >= 0 {
-                // Best effort: without it the worker only dies later than it should.
-                libc::write(score, c"0".as_ptr().cast(), 1);
-            }
-        }
-        if let Some(limit) = &context.open_files {
-            check(libc::setrlimit(libc::RLIMIT_NOFILE, limit), Step::Limits)?;
-        }
-        libc::umask(0o077);
-        check(libc::setsid(), Step::Session)?;
-        // By the system call, because the C library refuses to touch the two signals that it uses itself, and they are inherited
-        // like all others. Those that cannot be changed answer with an error.
-        let (default, nowhere) = ([SIG_DFL; KERNEL_SIGACTION_WORDS], ptr::null_mut::<u64>());
-        for signal in 1..=LAST_SIGNAL {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nowhere, KERNEL_SIGSET_BYTES);
-        }
-        let mut nothing: libc::sigset_t = mem::zeroed();
-        libc::sigemptyset(&raw mut nothing);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const nothing, ptr::null_mut());
-        check(libc::dup2(context.input, libc::STDIN_FILENO), Step::Streams)?;
-        check(libc::dup2(context.output, libc::STDOUT_FILENO), Step::Streams)?;
-        check(libc::dup2(context.output, libc::STDERR_FILENO), Step::Streams)?;
-
-        // Here the process will change its user, by system calls of its own: the wrappers of the C library signal threads.
-
-        // After the user, because changing that clears it; and then a look whether the keeper died before it was set.
-        check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as c_ulong), Step::Parent)?;
-        if libc::getppid() != context.keeper {
-            Errno::set_raw(libc::ESRCH);
-            return Err(Step::Parent);
-        }
-        let (on, unused): (c_ulong, c_ulong) = (1, 0);
-        check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, unused, unused, unused), Step::Privileges)?;
-        check(libc::chdir(context.directory), Step::Directory)?;
-        libc::execve(context.program, context.arguments, context.environment);
-    }
-    Err(Step::Execute)
 }

@@ -18,6 +18,7 @@ use nix::{
     unistd::Pid,
 };
 
+use super::borrower::{CAPABILITY_VERSION, NO_CAPABILITIES};
 use crate::keeper::protocol::{ExitStatus, Usage};
 
 /// Takes the exit of a child that has ended; `None` while it lives.
@@ -86,6 +87,14 @@ pub(in crate::keeper) fn signal_pidfd(pidfd: &OwnedFd, signal: Signal) -> nix::R
     // SAFETY: a null information is allowed: the kernel fills in that of `kill`.
     let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal as c_int, no_info, 0) };
     Errno::result(sent).map(drop)
+}
+
+/// Gives up every capability of this thread, and of those that it starts. A user 0 gets them back by executing a program.
+pub fn give_up_capabilities() -> io::Result<()> {
+    let header: [u32; 2] = [CAPABILITY_VERSION, 0];
+    // SAFETY: reads two arrays of the sizes that this version of the call has.
+    let given_up = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), NO_CAPABILITIES.as_ptr()) };
+    Ok(Errno::result(given_up).map(drop)?)
 }
 
 /// Undoes an ignored SIGCHLD, which whoever started us may have left behind: with it, exits would be lost.

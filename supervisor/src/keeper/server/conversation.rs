@@ -20,10 +20,12 @@ use nix::{
 use super::{PEER, REQUESTS_AT_ONCE, Server};
 use crate::{
     keeper::{
+        credentials::is_sealed,
         peer::{Peer, Said},
         process_table::Token,
         protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
-        tree,
+        template::failed,
+        tree, walls,
     },
     settings::Settings,
 };
@@ -139,7 +141,8 @@ impl Server {
         }
         peer.greeted = true;
         let queue_types = self.parts.spawner.templates.types();
-        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types, walls: Vec::new() });
+        let walls = walls::of(&self.parts.spawner.isolation, &self.parts.spawner.templates);
+        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types, walls });
         for report in self.table.listing() {
             peer.tell(&report);
         }
@@ -148,7 +151,9 @@ impl Server {
     }
 
     fn spawn(&mut self, worker: WorkerName, incarnation: u64, credentials: Option<&OwnedFd>) {
-        let outcome = if self.stopping.is_some() {
+        let outcome = if credentials.is_some_and(|credentials| !is_sealed(credentials)) {
+            Err(failed("take over the credentials: what came is no sealed memory file".to_owned(), Errno::EINVAL))
+        } else if self.stopping.is_some() {
             // No fault of the worker's, so nothing that is held against it: it is tried again, by then with the next keeper.
             Err(SpawnFailure::LeaseHeld { holder: "a keeper that is stopping".to_owned() })
         } else if let Some((_, process)) = self.table.of_worker(&worker) {
@@ -164,6 +169,7 @@ impl Server {
                 return self.report(&Report::SpawnFailed { worker, incarnation, failure });
             }
         };
+        self.tidy_at = Some(Instant::now());
         let token = self.table.next_token();
         let watched = self.epoll.add(&spawned.pidfd, EpollEvent::new(EpollFlags::EPOLLIN, token.0));
         if let Err(errno) = watched {
@@ -190,6 +196,9 @@ impl Server {
             // What it left behind is being killed already; another look does no harm.
             return self.sweep();
         }
+        if signal == Signal::SIGKILL && matches!(scope, Scope::Tree) {
+            self.kill_completely(token);
+        }
         match scope {
             Scope::Group => self.signal_group(token, signal),
             Scope::Tree => {
@@ -215,7 +224,12 @@ impl Server {
                 if settings.runtime.directory != self.parts.runtime_directory {
                     tracing::warn!("runtime.directory has changed: that takes effect when the keeper is started again");
                 }
+                self.parts.spawner.isolation.replace(&settings, &self.parts.config_path);
                 self.parts.spawner.templates.replace(settings.queues);
+                if let Some(peer) = self.peer.as_mut().filter(|peer| peer.greeted) {
+                    let walls = walls::of(&self.parts.spawner.isolation, &self.parts.spawner.templates);
+                    peer.tell(&Report::Walls { walls });
+                }
                 tracing::info!("command templates read again");
             }
             Err(error) => self.refuse(format!("reload: {error}")),

@@ -46,15 +46,62 @@ impl Server {
         }
         let exit = process.exit(status, usage);
         tracing::debug!(worker = %process.worker, incarnation = process.incarnation, ?status, "ended");
-        if self.lease_is_free(token) {
+        self.table.leave_over(token, exit.clone());
+        if self.nobody_is_left(token) {
             self.gone(token, exit);
         } else {
-            self.table.leave_over(token, exit);
             self.sweep_within(Duration::ZERO);
         }
     }
 
-    fn gone(&mut self, token: Token, exit: Report) {
+    /// Kills everybody whom the kernel knows to belong to a worker, and only to it: what its control group holds, and its user.
+    pub(super) fn kill_completely(&self, token: Token) {
+        let Some(process) = self.table.get(token) else { return };
+        if let Some(leaf) = self.parts.spawner.isolation.leaf(&process.worker)
+            && let Err(error) = leaf.kill()
+        {
+            tracing::warn!(worker = %process.worker, %error, "control group not killed");
+        }
+        if let Some(user) = process.user
+            && self.table.of_user(user).all(|worker| *worker == process.worker)
+            && let Err(errno) = raw::kill_user(user)
+        {
+            tracing::warn!(worker = %process.worker, user, %errno, "processes of the user not killed");
+        }
+    }
+
+    /// Whether a process that has ended has left nobody behind; kills whom it has.
+    fn nobody_is_left(&self, token: Token) -> bool {
+        let Some(process) = self.table.get(token) else { return true };
+        let leaf_is_empty = self.parts.spawner.isolation.leaf(&process.worker).is_none_or(|leaf| {
+            leaf.is_empty() || {
+                if let Err(error) = leaf.kill() {
+                    tracing::warn!(worker = %process.worker, %error, "control group not killed");
+                }
+                leaf.is_empty()
+            }
+        });
+        let user_is_gone = match process.user {
+            // Another worker of the same tenant is the same user.
+            Some(user) if self.table.of_user(user).next().is_none() => {
+                raw::kill_user(user).is_ok_and(|somebody| !somebody)
+            }
+            _ => true,
+        };
+        leaf_is_empty && user_is_gone && self.lease_is_free(token)
+    }
+
+    fn gone(&mut self, token: Token, mut exit: Report) {
+        if let Some(process) = self.table.get(token)
+            && let Some(leaf) = self.parts.spawner.isolation.leaf(&process.worker)
+            && let Report::Exited { usage, .. } = &mut exit
+        {
+            // Before the group and what it counted are gone.
+            usage.out_of_memory = leaf.ran_out_of_memory();
+            if let Err(error) = leaf.remove() {
+                tracing::warn!(worker = %process.worker, %error, "control group not removed");
+            }
+        }
         self.report(&exit);
         self.table.remove(token, exit);
     }
@@ -76,9 +123,9 @@ impl Server {
             let Some(process) = self.table.get(token) else { continue };
             let Life::LeftOver { exit, since } = &process.life else { continue };
             let out_of_patience = since.elapsed() >= MOST_PATIENCE;
-            if out_of_patience || self.lease_is_free(token) {
+            if out_of_patience || self.nobody_is_left(token) {
                 if out_of_patience {
-                    tracing::error!(worker = %process.worker, "a process that cannot be found or killed holds the lease");
+                    tracing::error!(worker = %process.worker, "somebody whom it left behind cannot be found or killed");
                 }
                 let exit = exit.clone();
                 self.gone(token, exit);

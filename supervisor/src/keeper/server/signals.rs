@@ -64,6 +64,7 @@ impl Server {
             if let Some(process) = self.table.get(token).filter(|process| process.is_running()) {
                 tree::kill_below(process.pid);
             }
+            self.kill_completely(token);
         }
         for orphan in tree::orphans(&self.table) {
             tree::kill_below(orphan);
