@@ -223,11 +223,38 @@ pub struct SupervisorStatus {
     /// Messages that were published again since then, because raw rows waited for them and they were in no queue.
     #[serde(default)]
     pub republished_messages: u64,
+    /// What all workers together take; only told to those who see all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStatus>,
     /// What keeps workers apart on this machine, and what does not; for admins only.
     #[serde(default)]
     pub walls: Vec<Wall>,
     /// Every part with its condition, such as `"broker": {"ok": true, "detail": "connected"}`.
     pub parts: BTreeMap<String, PartStatus>,
+}
+
+/// What all workers together take, and what there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BudgetStatus {
+    /// How many workers run or may run at any time.
+    pub workers: usize,
+    /// How many wait until there is room for them.
+    pub waiting: usize,
+    /// Their soft memory limits, in bytes; available is the machine's memory.
+    pub memory: Sum,
+    /// Their database connections, one each; available is what the server leaves for them.
+    pub database_connections: Sum,
+}
+
+/// A sum that may be limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sum {
+    /// What the workers take.
+    pub taken: u64,
+    /// What they may take; absent: there is no limit, or it is not known yet.
+    pub limit: Option<u64>,
+    /// What there is, limit or not; absent: nobody knows.
+    pub available: Option<u64>,
 }
 
 /// One part that the supervisor depends on.

@@ -24,12 +24,12 @@ pub struct Credentials {
     pub amqp_url: SecretString,
     /// `postgres://user:password@host:port/database`
     pub database_url: SecretString,
-    /// They are new: the worker logs in to the database, too, before it says that it is ready. Otherwise it does so when it has work.
-    pub prove: bool,
     /// Certificates (PEM) that the broker's is checked with: a worker that may not read the file that its URL names has them here.
     pub broker_ca: Option<String>,
     /// Certificates (PEM) that the database's is checked with.
     pub database_ca: Option<String>,
+    /// They are new: the worker logs in to the database, too, before it says that it is ready. Otherwise it does so when it has work.
+    pub prove: bool,
 }
 
 /// The form in the memory file. Not public, so that nobody serialises secrets by accident.
@@ -39,12 +39,12 @@ struct Wire {
     amqp_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     database_url: Option<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    prove: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     broker_ca: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     database_ca: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    prove: bool,
     #[serde(default, skip_serializing_if = "Suspicions::is_empty")]
     suspicions: Suspicions,
 }
@@ -147,7 +147,7 @@ impl Wire {
 
 /// What the supervisor writes into the memory file where it has no credentials to hand over.
 pub fn handover_without_credentials(suspicions: Suspicions) -> SecretString {
-    Wire { amqp_url: None, database_url: None, prove: false, broker_ca: None, database_ca: None, suspicions }
+    Wire { amqp_url: None, database_url: None, broker_ca: None, database_ca: None, prove: false, suspicions }
         .to_document()
 }
 
@@ -222,8 +222,7 @@ mod tests {
 
     #[test]
     fn what_the_supervisor_hands_over_is_what_the_worker_reads() {
-        let mut given = of("amqp://a:b@h/", "postgres://p");
-        given.prove = true;
+        let given = Credentials { prove: true, ..of("amqp://a:b@h/", "postgres://p") };
         let suspicions =
             Suspicions { suspects: vec![Mark { raw_data_id: 5, fingerprint: u64::MAX }], condemned: vec![] };
         let handover = given.to_handover(suspicions.clone());

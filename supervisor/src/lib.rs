@@ -1,6 +1,7 @@
 //! The supervisor: one isolated worker process per tenant, kept alive.
 //!
-//! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again; `keeper` is the small process that
+//! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again, `limits` what
+//! follows from the memory that workers have; `keeper` is the small process that
 //! is the parent of every worker; `runtime` drives both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `reconcile` publishes
 //! what a producer forgot; `api` and `cli` are for people.
 
@@ -12,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod keeper;
 pub mod lifecycle;
+pub mod limits;
 pub mod poison;
 pub mod reconcile;
 pub mod runtime;

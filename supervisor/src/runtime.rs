@@ -7,6 +7,7 @@ mod board;
 pub mod brain;
 mod control;
 pub mod handle;
+pub mod host_memory;
 mod keeper_link;
 mod less;
 mod lock;

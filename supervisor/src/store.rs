@@ -5,9 +5,11 @@ mod connect;
 pub mod letters;
 mod operators;
 pub mod raw_rows;
+mod seats;
 mod task;
 
 pub use backstop::{Kept, RawRow, ReturnedLetter, keep};
 pub use connect::{ConnectError, connect};
 pub use operators::{OperatorStore, Session, StoreError};
+pub use seats::Seats;
 pub use task::{StoreTask, TenantSource};

@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use etl_shared::{
     TenantId,
-    api::{FleetStatus, PartStatus, TenantList, WorkerState},
+    api::{BudgetStatus, FleetStatus, PartStatus, TenantList, WorkerState},
 };
 use etl_supervisor::{
     api::{ApiContext, Serving, serve},
@@ -63,6 +63,7 @@ fn view() -> FleetView {
         keeper_pid: Some(2),
         walls: std::sync::Arc::default(),
         tenant_list: Arc::new(TenantList { tenants, source: "database".to_owned(), refused: Some(vec![tenant(2)]) }),
+        budget: BudgetStatus::default(),
         settled: true,
         turned_at: BootTime::now(),
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,7 +24,8 @@ pub(crate) struct Births {
 
 impl Births {
     pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        File::create(&path)?;
+        // Workers are users of their own.
+        File::create(&path)?.set_permissions(fs::Permissions::from_mode(0o666))?;
         let file = File::open(&path)?;
         Ok(Self { path, file })
     }

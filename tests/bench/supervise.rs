@@ -93,7 +93,8 @@ impl<'a> Running<'a> {
         // Every kill has to be a first one, which is answered at once: failures are forgotten soon and never too many.
         let sections = format!(
             "[restart]\nreset_after = \"500ms\"\nmax_restarts = 1000000\nmax_concurrent_starts = 64\n\n\
-             [queues.transform]\ncommand = [{}]\nready = \"exec\"\nenvironment = {{ {PATH_VARIABLE} = {} }}\n",
+             [queues.transform]\ncommand = [{0}]\nready = \"exec\"\nenvironment = {{ {PATH_VARIABLE} = {1} }}\n\
+             writable = [{1}]\n",
             quoted(&bench.program("trivial-worker")?),
             quoted(births.path()),
         );

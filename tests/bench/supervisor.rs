@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    os::unix::{ffi::OsStrExt, process::CommandExt},
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -189,5 +189,8 @@ pub(crate) fn memory_directory() -> Outcome<TempDir> {
         builder
     };
     let there = ["/run", "/dev/shm"].into_iter().find_map(|parent| builder().tempdir_in(Path::new(parent)).ok());
-    there.ok_or_else(|| "neither /run nor /dev/shm can be written".into())
+    let there = there.ok_or("neither /run nor /dev/shm can be written")?;
+    // Workers are users of their own, and pass through.
+    fs::set_permissions(there.path(), fs::Permissions::from_mode(0o711))?;
+    Ok(there)
 }

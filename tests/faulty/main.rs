@@ -42,6 +42,13 @@ fn look(document: &str) {
                 taken.push(black_box(vec![1; 64 << 20]));
             }
         }
+        ("keep", mebibytes) => keep(mebibytes),
+        ("grow", mebibytes) => {
+            keep(mebibytes);
+            loop {
+                thread::park();
+            }
+        }
         ("hang", _) => loop {
             thread::park();
         },
@@ -53,6 +60,11 @@ fn look(document: &str) {
         }
         _ => {}
     }
+}
+
+fn keep(mebibytes: &str) {
+    let bytes = mebibytes.parse().unwrap_or(0) << 20;
+    std::mem::forget(black_box(vec![1_u8; bytes]));
 }
 
 fn overflow(depth: u64) -> u64 {

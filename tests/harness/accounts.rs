@@ -105,7 +105,7 @@ impl Installation {
             .set("credentials", "master_key_file", &quoted(&file.display().to_string()))
             .set("credentials", "prefix", &quoted(&cleanup.prefix))
             .set("credentials", "roles_prefix", &quoted(&cleanup.roles_prefix));
-        let text = setup.text(directory.path(), 0);
+        let text = setup.text(directory.path(), 0, 400_000);
         let config = directory.path().join("config.toml");
         fs::write(&config, text).expect("a configuration file");
         let settings = Settings::load(&config).expect("a configuration that is right");
@@ -203,7 +203,7 @@ impl Installation {
     /// A login to the broker as a tenant's worker.
     pub async fn broker(&self, id: i64, generation: u32) -> Result<Connection, String> {
         let uri = amqp::parse_url(&self.broker_url(id, generation).into()).map_err(|error| error.to_string())?;
-        Connection::connect_uri(uri, ConnectionProperties::default()).await.map_err(|error| error.to_string())
+        Connection::connect_uri(uri.uri, ConnectionProperties::default()).await.map_err(|error| error.to_string())
     }
 }
 
@@ -250,7 +250,7 @@ impl AtWork {
             let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
             let ready = |id: &i64| {
                 let word = AccountNews::Ready { tenant: tenant(*id), generation, next: None };
-                news.iter().any(|found| *found == word)
+                news.contains(&word)
             };
             let missing: Vec<_> = ids.iter().filter(|id| !ready(id)).take(3).collect();
             if missing.is_empty() {

@@ -22,6 +22,10 @@ pub enum Fault<'a> {
     Panic,
     /// Asks for more memory than it may have.
     Memory,
+    /// Keeps so many MiB more for as long as it lives, and goes on.
+    Keep(u32),
+    /// Takes so many MiB, and holds them for ever.
+    Grow(u32),
     /// Does nothing for ever.
     Hang,
     /// Waits until there is this file, takes it away, and aborts: one death for each time that the file is made.
@@ -36,6 +40,8 @@ pub fn faulty(seed: u64, fault: Fault<'_>) -> Value {
         Fault::Segfault => "segfault".to_owned(),
         Fault::Panic => "panic".to_owned(),
         Fault::Memory => "memory".to_owned(),
+        Fault::Keep(mebibytes) => format!("keep {mebibytes}"),
+        Fault::Grow(mebibytes) => format!("grow {mebibytes}"),
         Fault::Hang => "hang".to_owned(),
         Fault::AbortWhen(file) => format!("abort-when {}", file.display()),
     };

@@ -20,6 +20,7 @@ pub mod http;
 pub mod platform;
 pub mod processes;
 pub mod proxy;
+pub mod refusals;
 pub mod scripted;
 pub mod stack;
 pub mod supervisor;

@@ -30,6 +30,8 @@ pub enum Do {
     SlowExit(Duration),
     /// Start descendants that detach themselves into sessions of their own and take no notice of TERM.
     Descendants(u32),
+    /// Use so many MiB of memory from the start.
+    Memory(u32),
     /// Write a line to its standard output.
     Print(String),
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Do {
             Self::IgnoreTerm => f.write_str("ignore-term"),
             Self::SlowExit(time) => write!(f, "slow-exit {}", time.as_millis()),
             Self::Descendants(count) => write!(f, "descendants {count}"),
+            Self::Memory(mebibytes) => write!(f, "memory {mebibytes}"),
             Self::Print(text) => write!(f, "print {text}"),
         }
     }

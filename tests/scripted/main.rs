@@ -47,6 +47,7 @@ struct Plan {
     ignore_term: bool,
     slow_exit: Duration,
     descendants: u32,
+    memory: usize,
     print: Vec<String>,
 }
 
@@ -77,6 +78,7 @@ fn work(home: &Path, tenant: &str, worker: &str) -> Outcome<()> {
     for line in &plan.print {
         writeln!(io::stdout(), "{line}")?;
     }
+    std::mem::forget(std::hint::black_box(vec![1_u8; plan.memory << 20]));
     for _ in 0..plan.descendants {
         detach(home, "session")?.wait()?;
     }
@@ -158,6 +160,7 @@ fn read_plan(home: &Path, tenant: &str) -> Outcome<Plan> {
             "ignore-term" => plan.ignore_term = true,
             "slow-exit" => plan.slow_exit = milliseconds(rest)?,
             "descendants" => plan.descendants = rest.parse()?,
+            "memory" => plan.memory = rest.parse()?,
             "print" => plan.print.push(rest.to_owned()),
             other => return Err(format!("no such instruction: {other}").into()),
         }

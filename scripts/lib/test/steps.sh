@@ -4,7 +4,7 @@
 # code; a last line that begins with "note: " appears in the summary.
 
 all_steps=(scripts style format lint docs licences build unit simulation examples configuration units boot
-    stack system)
+    machine stack system)
 slow_steps=(stack system)
 # Histories that the simulation goes through.
 seeds=2000
@@ -23,13 +23,14 @@ declare -A step_title=(
     [configuration]='the example configuration, with etl-supervisor check'
     [units]='the systemd units, with systemd-analyze'
     [boot]='the systemd units under a systemd that boots in namespaces'
+    [machine]='limits that only a kernel of our own can hold, in an emulator'
     [stack]='scripts/stack, with scripts/stack-test'
     [system]='system tests on a private broker and database'
 )
 
 # A step is skipped when the one it needs has failed.
 declare -A step_needs=(
-    [unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [boot]=build
+    [unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [boot]=build [machine]=build
     [system]=build
 )
 
@@ -111,6 +112,11 @@ step_units() {
 step_boot() {
     cargo build --locked --workspace --bins
     scripts/systemd-test
+}
+
+step_machine() {
+    cargo build --locked --workspace --bins
+    scripts/vm-test
 }
 
 step_stack() { scripts/stack-test; }

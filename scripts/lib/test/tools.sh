@@ -16,6 +16,7 @@ install_tools() {
         format) need_component rustfmt cargo-fmt ;;
         lint) need_component clippy cargo-clippy ;;
         licences) need_cargo_deny ;;
+        machine) need_emulator ;;
         system) need_python_venv ;;
         units | boot) need_program systemd-analyze systemd ;;
         esac
@@ -36,6 +37,12 @@ need_component() {
 need_python_venv() {
     if ! python3 -c 'import ensurepip, venv' &>/dev/null; then
         need_packages python3-venv
+    fi
+}
+
+need_emulator() {
+    if [[ $(uname -m) == x86_64 ]]; then
+        need_packages qemu-system-x86 busybox-static cpio binutils
     fi
 }
 

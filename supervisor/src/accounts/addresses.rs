@@ -14,8 +14,9 @@ use crate::settings::{Broker, CredentialsSection, Database};
 pub struct Addresses {
     broker: Url,
     database: Url,
-    /// With the certificates that belong to them.
-    shared: Credentials,
+    /// Certificates that the servers' are checked with.
+    broker_ca: Option<String>,
+    database_ca: Option<String>,
     names: Names,
     key: MasterKey,
 }
@@ -41,12 +42,14 @@ impl Addresses {
     /// As configured.
     pub fn of(section: &CredentialsSection, broker: &Broker, database: &Database) -> Result<Self, AddressesError> {
         let file = section.master_key_file.as_deref().ok_or(AddressesError::NoMasterKey)?;
+        let shared = Credentials::new(broker.workers_url()?, database.workers_url()?)?;
         let addresses = Self {
-            broker: parsed("broker", &broker.workers_url()?)?,
-            database: parsed("database", &database.workers_url()?)?,
+            broker: parsed("broker", &shared.amqp_url)?,
+            database: parsed("database", &shared.database_url)?,
+            broker_ca: shared.broker_ca,
+            database_ca: shared.database_ca,
             names: Names::of(section),
             key: MasterKey::read(file)?,
-            shared: Credentials::new(broker.workers_url()?, database.workers_url()?)?,
         };
         Ok(addresses)
     }
@@ -64,8 +67,9 @@ impl Addresses {
         Credentials {
             amqp_url: address(&self.broker, Kind::Broker),
             database_url: address(&self.database, Kind::Database),
+            broker_ca: self.broker_ca.clone(),
+            database_ca: self.database_ca.clone(),
             prove,
-            ..self.shared.clone()
         }
     }
 }
@@ -100,9 +104,10 @@ mod tests {
         fs::write(key.path(), "k".repeat(64)).unwrap();
         let names = Names::of(&CredentialsSection::default());
         Ok(Addresses {
-            shared: Credentials::new(broker.to_owned().into(), database.to_owned().into()).unwrap(),
             broker: parsed("broker", &broker.to_owned().into()).map_err(|error| error.to_string())?,
             database: parsed("database", &database.to_owned().into()).map_err(|error| error.to_string())?,
+            broker_ca: None,
+            database_ca: None,
             names,
             key: MasterKey::read(key.path()).map_err(|error| error.to_string())?,
         })

@@ -63,6 +63,9 @@ pub(super) async fn control(place: &Place, action: Action, arguments: &Arguments
     if !arguments.wait {
         let pattern = if let Whom::Tenant(tenant) = whom { format!(" {tenant}") } else { String::new() };
         output::line(&format!("{word} accepted for {count} {plural}; see `etl-supervisor status{pattern}`"))?;
+        if action == Action::Start && matches!(whom, Whom::Tenant(_)) {
+            say_who_waits(&client, whom).await;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let deadline = Instant::now() + arguments.timeout;
@@ -81,6 +84,17 @@ pub(super) async fn control(place: &Place, action: Action, arguments: &Arguments
     }
     output::line(&format!("{word} done for {count} {plural}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An accepted start may have to wait for something that only a person can change.
+async fn say_who_waits(client: &Client, whom: Whom) {
+    // Accepted is not yet done: the view follows in a moment.
+    time::sleep(LOOK_AGAIN).await;
+    for worker in workers(client, whom).await.unwrap_or_default() {
+        if worker.state == WorkerState::Waiting {
+            output::remark(&format!("{} waits: {}", worker.name, worker.reason));
+        }
+    }
 }
 
 async fn order(client: &Client, whom: Whom, action: Action) -> Result<ActionAccepted, ClientError> {

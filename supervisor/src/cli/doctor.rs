@@ -17,6 +17,7 @@ mod broker;
 mod database;
 mod machine;
 mod raw_rows;
+mod room;
 mod walls;
 mod wire;
 
@@ -35,6 +36,7 @@ pub(super) async fn doctor(place: &Place) -> Result<ExitCode, Report> {
     findings.extend(broker::look(&settings, &tenants).await);
     findings.extend(accounts::look(&settings).await);
     findings.extend(machine::look(&settings, tenants.len()));
+    findings.push(room::memory(&settings, tenants.len()));
     finding::show(&findings)
 }
 

@@ -108,6 +108,12 @@ pub(super) async fn status(place: &Place, arguments: &Arguments) -> Result<ExitC
         }
         Form::Json => output::line(&serde_json::to_string_pretty(&fleet).into_diagnostic()?)?,
     }
+    if arguments.output == Form::Wide
+        && arguments.pattern.is_none()
+        && let Some(budget) = &fleet.supervisor.budget
+    {
+        output::line(&show::budget(budget))?;
+    }
     if workers.is_empty() {
         output::remark(&match &arguments.pattern {
             Some(pattern) => format!("No worker matches {pattern}."),

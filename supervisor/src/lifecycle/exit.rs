@@ -12,7 +12,7 @@ pub enum Exit {
     Code(u8),
     /// By this signal.
     Signal(i32),
-    /// Killed by the kernel for its memory.
+    /// Killed for its memory: by the kernel, or by the supervisor where the kernel does not hold the limit.
     OutOfMemory,
     /// Killed by somebody when it had made no progress for longer than it may.
     Stuck,
@@ -51,13 +51,14 @@ pub(crate) fn verdict(exit: Exit, told_to_leave: Option<StopCause>) -> Verdict {
     match (told_to_leave, exit) {
         (Some(StopCause::Operator | StopCause::Changed), _) => Verdict::Operator,
         (Some(StopCause::ScaleDown), _) => Verdict::ScaleDown,
+        // Told to leave for its memory, it may still take all that there is before it has left.
+        (None | Some(StopCause::Recycle), Exit::OutOfMemory) => Verdict::Oom,
         (Some(StopCause::Recycle), _) => Verdict::Recycle,
         (Some(StopCause::NeverReady | StopCause::Hung), _) | (None, Exit::Stuck) => Verdict::Hung,
         (None, Exit::Code(exit_code::DRAINED)) => Verdict::Drained,
         (None, Exit::Code(exit_code::UNAVAILABLE | exit_code::TRY_LATER | exit_code::REFUSED)) => Verdict::Dependency,
         (None, Exit::Code(code)) => Verdict::Exit(code),
         (None, Exit::Signal(signal)) => Verdict::Crash(signal),
-        (None, Exit::OutOfMemory) => Verdict::Oom,
         (None, Exit::Unknown) => Verdict::Lost,
     }
 }
@@ -77,5 +78,6 @@ mod tests {
             assert_eq!(verdict(exit, None).to_string(), word);
             assert_eq!(verdict(exit, Some(StopCause::Operator)), Verdict::Operator);
         }
+        assert_eq!(verdict(Exit::OutOfMemory, Some(StopCause::Recycle)), Verdict::Oom);
     }
 }

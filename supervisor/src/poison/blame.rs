@@ -19,7 +19,8 @@ pub enum Blame {
 /// Judges an end; `None` where it says nothing: the process left properly, or because it was told to.
 pub fn blame(exit: Exit, told_to_leave: Option<StopCause>) -> Option<Blame> {
     match (told_to_leave, exit) {
-        (Some(StopCause::Hung), _) | (None, Exit::OutOfMemory | Exit::Stuck) => Some(Blame::Own),
+        // While it finishes what it has in hand before it leaves, memory is taken by what it has in hand.
+        (Some(StopCause::Hung), _) | (_, Exit::OutOfMemory) | (None, Exit::Stuck) => Some(Blame::Own),
         (Some(_), _) | (None, Exit::Unknown) => None,
         (None, Exit::Code(code)) => {
             let proper = [
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_told_to_leave_is_not_blamed_unless_it_hung() {
+    fn whoever_was_told_to_leave_is_not_blamed_unless_it_hung_or_took_all_memory() {
         for exit in [Exit::Signal(libc::SIGKILL), Exit::Signal(libc::SIGABRT), Exit::Code(1), Exit::Code(0)] {
             for cause in [
                 StopCause::Operator,
@@ -87,6 +88,7 @@ mod tests {
                 StopCause::NeverReady,
             ] {
                 assert_eq!(blame(exit, Some(cause)), None, "{exit:?} {cause:?}");
+                assert_eq!(blame(Exit::OutOfMemory, Some(cause)), Some(Blame::Own), "{cause:?}");
             }
             assert_eq!(blame(exit, Some(StopCause::Hung)), Some(Blame::Own), "{exit:?}");
         }

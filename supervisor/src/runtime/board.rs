@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, WorkerName,
-    api::{PartStatus, TenantCredentials, TenantList, Wall},
+    api::{BudgetStatus, PartStatus, TenantCredentials, TenantList, Wall},
 };
 
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
@@ -32,13 +32,16 @@ type Key = (TenantId, QueueType, u16);
 pub(super) struct Board {
     published: Arc<ArcSwap<FleetView>>,
     workers: BTreeMap<Key, Arc<WorkerView>>,
+    /// What is said of a worker whatever it does.
+    remarks: BTreeMap<Key, String>,
     tenants: Arc<BTreeMap<TenantId, bool>>,
     queues: Arc<BTreeMap<String, QueueSample>>,
     parts: BTreeMap<&'static str, PartStatus>,
     keeper_pid: Option<i32>,
-    accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     walls: Arc<[Wall]>,
+    accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     tenant_list: Arc<TenantList>,
+    budget: BudgetStatus,
     settled: bool,
     dirty: bool,
 }
@@ -53,22 +56,25 @@ impl Board {
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
-            accounts: None,
             walls: Arc::default(),
+            accounts: None,
             tenant_list: tenant_list.clone(),
+            budget: BudgetStatus::default(),
             settled: false,
             turned_at: BootTime::now(),
         };
         Self {
             published: Arc::new(ArcSwap::from_pointee(empty)),
             workers: BTreeMap::new(),
+            remarks: BTreeMap::new(),
             tenants: Arc::default(),
             queues: Arc::default(),
             parts: BTreeMap::new(),
             keeper_pid: None,
-            accounts: None,
             walls: Arc::default(),
+            accounts: None,
             tenant_list,
+            budget: BudgetStatus::default(),
             settled: false,
             dirty: false,
         }
@@ -101,9 +107,10 @@ impl Board {
         let view = WorkerView {
             name: name.clone(),
             state: slot.state().shown(),
-            reason: match stands_in_for {
-                Some(other) if slot.wanted() == Wanted::Up => format!("stands in while {other} is replaced"),
-                _ => reason(slot),
+            reason: match (stands_in_for, self.remarks.get(&key)) {
+                (Some(other), _) if slot.wanted() == Wanted::Up => format!("stands in while {other} is replaced"),
+                (_, Some(remark)) => format!("{}; {remark}", reason(slot)),
+                (_, None) => reason(slot),
             },
             process,
             incarnation: slot.incarnation(),
@@ -114,9 +121,18 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Says something of a worker from now on, until something else is said; returns whether that is new.
+    pub(super) fn remark(&mut self, name: &WorkerName, remark: Option<String>) -> bool {
+        match remark {
+            Some(remark) => self.remarks.insert(key(name), remark.clone()).as_ref() != Some(&remark),
+            None => self.remarks.remove(&key(name)).is_some(),
+        }
+    }
+
     /// Shows a worker no longer.
     pub(super) fn remove(&mut self, name: &WorkerName) {
         self.workers.remove(&key(name));
+        self.remarks.remove(&key(name));
         self.dirty = true;
     }
 
@@ -158,6 +174,12 @@ impl Board {
         self.tenants = Arc::new(tenants);
         self.tenant_list = Arc::new(list);
         self.dirty = true;
+    }
+
+    /// Shows what all workers together take.
+    pub(super) fn set_budget(&mut self, budget: BudgetStatus) {
+        self.dirty |= self.budget != budget;
+        self.budget = budget;
     }
 
     /// The first reading of the tenants has been acted on.
@@ -208,6 +230,11 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Whether this wall stands; not where nobody has said so.
+    pub(super) fn wall_is_up(&self, name: &str) -> bool {
+        self.walls.iter().any(|wall| wall.name == name && wall.up)
+    }
+
     /// Lets readers see it.
     pub(super) fn publish(&mut self) {
         self.published.store(Arc::new(FleetView {
@@ -216,9 +243,10 @@ impl Board {
             queues: self.queues.clone(),
             parts: self.parts.clone(),
             keeper_pid: self.keeper_pid,
-            accounts: self.accounts.clone(),
             walls: self.walls.clone(),
+            accounts: self.accounts.clone(),
             tenant_list: self.tenant_list.clone(),
+            budget: self.budget,
             settled: self.settled,
             turned_at: BootTime::now(),
         }));

@@ -18,8 +18,10 @@ use tokio::{
 pub(super) use accounts::AccountParts;
 
 use accounts::Accounts;
+use budget::Admissions;
 use deaths::Deaths;
 use forgiveness::Forgiveness;
+use memory::Memory;
 use progress::Progress;
 
 use super::{
@@ -40,9 +42,12 @@ use crate::{
 };
 
 mod accounts;
+mod blocks;
+mod budget;
 mod deaths;
 mod effects;
 mod forgiveness;
+mod memory;
 mod orders;
 mod progress;
 mod relief;
@@ -114,6 +119,8 @@ pub(super) struct Control {
     deaths: Deaths,
     forgiveness: Forgiveness,
     progress: Progress,
+    memory: Memory,
+    admissions: Admissions,
 }
 
 /// Whether the supervisor is on its way out.
@@ -151,6 +158,8 @@ impl Control {
             deaths: Deaths::default(),
             forgiveness: Forgiveness::default(),
             progress: Progress::default(),
+            memory: Memory::default(),
+            admissions: Admissions::new(),
             parts,
         }
     }
@@ -188,7 +197,7 @@ impl Control {
             // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
             Instant::now() + wait + Duration::from_millis(1)
         });
-        [fleet, self.progress_due(), self.publish_at, Some(self.housekeeping_at)]
+        [fleet, self.progress_due(), self.memory_due(), self.publish_at, Some(self.housekeeping_at)]
             .into_iter()
             .flatten()
             .min()
@@ -203,6 +212,7 @@ impl Control {
         self.advance_reliefs();
         self.advance_rotations();
         self.look_for_progress();
+        self.look_at_memory();
         self.answer_the_forgiving();
         let instant = Instant::now();
         self.conclude_overdue(instant);
@@ -288,7 +298,9 @@ impl Control {
                 self.happened(Event::SpawnFailed { worker, incarnation, trouble });
             }
             Report::Ready { worker, incarnation } => self.happened(Event::Ready { worker, incarnation }),
-            Report::Exited { worker, incarnation, status, at, .. } => self.ended(worker, incarnation, status, at),
+            Report::Exited { worker, incarnation, status, usage, at, .. } => {
+                self.ended(worker, incarnation, status, &usage, at);
+            }
             Report::Walls { walls } => self.parts.board.set_walls(walls),
             Report::Refused { detail } => tracing::warn!(detail, "the keeper refused a request"),
         }
@@ -309,11 +321,7 @@ impl Control {
             News::QueueReady(queue) => {
                 self.ready_queues.insert(queue.clone());
                 for worker in self.crew_of(&queue) {
-                    let event = match self.missing_for(&worker) {
-                        None => Event::Unblocked { worker },
-                        Some(on) => Event::Blocked { worker, on },
-                    };
-                    self.happened(event);
+                    self.check_what_is_missing(&worker);
                 }
             }
             News::QueueMissing { queue, why } => {
@@ -322,6 +330,7 @@ impl Control {
                     self.happened(Event::Blocked { worker, on: why.clone() });
                 }
             }
+            News::Seats(seats) => self.seats_known(seats),
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded(order) => self.apply(order),
             News::Account(news) => self.accounts_changed(news),

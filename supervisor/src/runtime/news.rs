@@ -12,7 +12,7 @@ use super::{
     handle::{ControlError, Selection},
     view::QueueSample,
 };
-use crate::{accounts::AccountNews, poison::Suspect};
+use crate::{accounts::AccountNews, poison::Suspect, store::Seats};
 
 /// One piece of news.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub enum News {
         /// What is going on, for a person.
         detail: String,
     },
+    /// The database server has so many connections.
+    Seats(Seats),
     /// A queue exists.
     QueueReady(String),
     /// A queue does not exist and could not be made, or nobody knows.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use etl_shared::{
     TenantId, Verdict, WorkerName,
-    api::{PartStatus, TenantCredentials, TenantList, Wall, WorkerState},
+    api::{BudgetStatus, PartStatus, TenantCredentials, TenantList, Wall, WorkerState},
     flight::Phase,
 };
 
@@ -23,12 +23,14 @@ pub struct FleetView {
     pub parts: BTreeMap<&'static str, PartStatus>,
     /// The keeper's pid while it answers.
     pub keeper_pid: Option<i32>,
-    /// Each tenant's own accounts; `None`: all workers share one.
-    pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     /// What keeps workers apart on this machine, and what does not.
     pub walls: Arc<[Wall]>,
+    /// Each tenant's own accounts; `None`: all workers share one.
+    pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
+    /// What all workers together take.
+    pub budget: BudgetStatus,
     /// The first reading of the tenants has been acted on.
     pub settled: bool,
     /// When the control loop last turned.

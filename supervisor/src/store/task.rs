@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
-use super::connect::connect;
+use super::{connect::connect, seats::Seats};
 use crate::{causes::in_one_line, runtime::News, settings::Database};
 
 /// Delays between tries to connect.
@@ -82,6 +82,8 @@ impl StoreTask {
         }
         let listen = format!("LISTEN {CHANNEL}");
         answered(client.batch_execute(&listen), &shown).await?.map_err(|error| in_one_line(&error))?;
+        let seats = answered(Seats::ask(&client), &shown).await?.map_err(|error| in_one_line(&error))?;
+        let _ = self.news.send(News::Seats(seats));
         loop {
             answered(self.read_tenants(&client, &shown), &shown).await??;
             *delay = RECONNECT.0;

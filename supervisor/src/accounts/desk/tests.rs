@@ -4,6 +4,7 @@ fn tenant(id: i64) -> TenantId {
     TenantId::try_from(id).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the desk is told")]
 fn wanted(ids: &[i64]) -> WantedTenants {
     Some(Arc::new(ids.iter().map(|id| tenant(*id)).collect()))
 }

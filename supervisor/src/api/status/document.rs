@@ -71,6 +71,7 @@ impl Document {
             keeper_pid: self.view.keeper_pid,
             // How much was lost for others is none of a tenant's business.
             republished_messages: if self.only.is_none() { self.republished } else { 0 },
+            budget: self.only.is_none().then_some(self.view.budget),
             // Words that speak of this machine.
             walls: if self.only.is_none() { self.view.walls.to_vec() } else { Vec::new() },
             parts: self.view.parts.iter().map(|(name, part)| ((*name).to_owned(), self.visible(part))).collect(),
@@ -163,6 +164,7 @@ mod tests {
         assert!(status.running);
         assert_eq!(status.tenants[&tenant(1000)].workers[0].name.to_string(), "transform-1000-1");
         assert_eq!(status.supervisor.parts["broker"].detail, "connected");
+        assert_eq!(status.supervisor.budget.unwrap().workers, 1000);
     }
 
     #[test]
@@ -187,6 +189,7 @@ mod tests {
         assert_eq!(status.states.values().sum::<usize>(), 1);
         assert!(status.supervisor.parts["broker"].ok);
         assert_eq!(status.supervisor.parts["broker"].detail, "");
+        assert!(status.supervisor.budget.is_none());
         assert!(read(synthetic(5), Some(tenant(6))).tenants.is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use etl_shared::{
     TenantId, Verdict,
-    api::{PartStatus, TenantList, WorkerState, WorkerStatus},
+    api::{BudgetStatus, PartStatus, TenantList, WorkerState, WorkerStatus},
 };
 use tokio::sync::mpsc;
 
@@ -44,6 +44,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
             }),
         })
     };
+    let ids_count = ids.len();
     let queue = QueueSample { messages_ready: 3, consumers: 1, at: now };
     let ok = |detail: &str| PartStatus { ok: true, detail: detail.to_owned() };
     FleetView {
@@ -55,6 +56,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         keeper_pid: Some(2),
         walls: Arc::default(),
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
+        budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
         settled: true,
         turned_at: now,
     }

@@ -7,7 +7,7 @@ use miette::{IntoDiagnostic, Report};
 use tokio::time;
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
-use super::raw_rows;
+use super::{raw_rows, room};
 use crate::{
     cli::{
         database,
@@ -51,11 +51,13 @@ async fn ask(settings: &Settings, database: &Database) -> (Vec<Finding>, Vec<Ten
     if let Some(listed) = &settings.tenants {
         let listed: Vec<_> = listed.0.iter().copied().collect();
         findings.extend(raw_rows::look(&client, settings, &listed).await);
+        findings.push(room::connections(&client, settings, listed.len()).await);
         return (findings, Vec::new());
     }
     let (more, tenants) = known_tenants(&client, database).await;
     findings.extend(more);
     findings.extend(raw_rows::look(&client, settings, &tenants).await);
+    findings.push(room::connections(&client, settings, tenants.len()).await);
     (findings, tenants)
 }
 

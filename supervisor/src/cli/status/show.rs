@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use etl_shared::api::{Wall, WorkerState, WorkerStatus};
+use etl_shared::api::{BudgetStatus, Sum, Wall, WorkerState, WorkerStatus};
 
 /// Width of a name at least, and of a state, as in `supervisorctl`.
 const NAME_WIDTH: usize = 30;
@@ -48,6 +48,24 @@ fn state(state: WorkerState, width: usize, colour: bool) -> String {
         WorkerState::Stopped | WorkerState::Idle => "2",
     };
     if colour { format!("\x1b[{code}m{padded}\x1b[0m") } else { padded }
+}
+
+/// What all workers together take, in one line.
+pub(super) fn budget(budget: &BudgetStatus) -> String {
+    let BudgetStatus { workers, waiting, memory, database_connections } = budget;
+    let size = |bytes| bytesize::ByteSize(bytes).display().iec().to_string();
+    let waiting = if *waiting == 0 { String::new() } else { format!("; {waiting} more wait for room") };
+    format!(
+        "{workers} workers: soft memory limits {}; database connections {}{waiting}",
+        sum(memory, size),
+        sum(database_connections, |count| count.to_string())
+    )
+}
+
+fn sum(sum: &Sum, say: impl Fn(u64) -> String) -> String {
+    let limit = sum.limit.map_or_else(|| "no limit".to_owned(), |limit| format!("limit {}", say(limit)));
+    let available = sum.available.map_or_else(String::new, |available| format!(", {} there", say(available)));
+    format!("{} ({limit}{available})", say(sum.taken))
 }
 
 const HEADER: [&str; 10] =
@@ -142,6 +160,18 @@ mod tests {
              transform-11-1                   BACKOFF   EXIT(1), next start in 4s\n"
         );
         assert!(lines(&[&running()], true).contains("\x1b[32mRUNNING   \x1b[0mpid 4121"));
+    }
+
+    #[test]
+    fn the_sums_are_said_against_what_there_is() {
+        let memory = Sum { taken: 3 << 30, limit: None, available: Some(2 << 30) };
+        let database_connections = Sum { taken: 6, limit: Some(6), available: None };
+        let text = budget(&BudgetStatus { workers: 6, waiting: 2, memory, database_connections });
+        assert_eq!(
+            text,
+            "6 workers: soft memory limits 3.0 GiB (no limit, 2.0 GiB there); database connections 6 (limit 6); \
+             2 more wait for room"
+        );
     }
 
     #[test]

@@ -187,10 +187,7 @@ impl Control {
     /// Tells the tenant's workers whether they may start, and everybody how its accounts stand.
     pub(super) fn provision_changed(&mut self, tenant: TenantId) {
         for worker in self.workers_of(tenant) {
-            self.happened(match self.missing_for(&worker) {
-                Some(on) => Event::Blocked { worker, on },
-                None => Event::Unblocked { worker },
-            });
+            self.check_what_is_missing(&worker);
         }
         self.show_account(tenant);
     }

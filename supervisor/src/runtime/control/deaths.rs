@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::Control;
 use crate::{
     clock::BootTime,
-    keeper::protocol::{ExitStatus, Request},
+    keeper::protocol::{ExitStatus, Request, Usage},
     lifecycle::{Event, Exit, Slot, State, StopCause, verdict},
     poison::{OomKills, PassedDeath, Rules, Struck, blame, oom_kills},
     runtime::{news::AfterStrikes, recorder::Note},
@@ -82,17 +82,27 @@ impl Control {
     }
 
     /// A process has ended.
-    pub(super) fn ended(&mut self, worker: WorkerName, incarnation: u64, status: ExitStatus, at: BootTime) {
+    pub(super) fn ended(
+        &mut self,
+        worker: WorkerName,
+        incarnation: u64,
+        status: ExitStatus,
+        usage: &Usage,
+        at: BootTime,
+    ) {
         if self.deaths.unrecorded.iter().any(|one| one.worker == worker && one.incarnation == incarnation) {
             // The keeper tells it once more.
             return;
         }
         let told = self.told_to_leave(&worker, incarnation);
         let record = self.at_work(&worker, incarnation);
+        let by_memory = self.ended_by_memory(&worker, incarnation, status, usage);
         let exit = match status {
             ExitStatus::Code(code) => Exit::Code(code),
+            ExitStatus::Signal(libc::SIGKILL) if by_memory == Some(true) => Exit::OutOfMemory,
             ExitStatus::Signal(libc::SIGKILL) if told.is_none() => {
-                if self.deaths.oom_kills.explains(read_oom_kills()) {
+                // Whoever has a control group of its own with such a count was not among the kernel's other kills.
+                if by_memory.is_none() && self.deaths.oom_kills.explains(read_oom_kills()) {
                     Exit::OutOfMemory
                 } else if record.as_ref().is_some_and(|record| self.was_stuck(&worker, record, at)) {
                     // We may have killed it ourselves: a supervisor that was killed in that moment has told nobody.
@@ -134,6 +144,8 @@ impl Control {
         }
         self.deaths.listed = false;
         self.forgiveness.processes_are_known(true);
+        // Those that were found run; whoever was to run may have to wait behind them.
+        self.ask_for_room_again();
         self.accounts.processes_are_known = true;
         self.happened(Event::KeeperUp);
         self.reconcile();

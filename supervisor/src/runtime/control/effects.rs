@@ -53,11 +53,14 @@ impl Control {
                     let death = verdict.as_ref().and_then(|_| slot.tally().next_back());
                     log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
                 }
+                self.room_of(&worker);
                 self.account_touched(&worker, false);
             }
             Effect::Removed { worker } => {
                 tracing::info!(worker = %worker, "removed");
                 self.forgiveness.removed(&worker);
+                self.memory.forget(&worker);
+                self.room_of(&worker);
                 self.account_touched(&worker, true);
                 self.parts.board.remove(&worker);
             }

@@ -45,6 +45,7 @@ impl Control {
         self.reconcile();
         let workers = self.selected(selection);
         for worker in workers.clone() {
+            self.forget_memory(&worker);
             self.happened(Event::Revive { worker });
         }
         Ok(workers.len())
@@ -67,6 +68,7 @@ impl Control {
         // Those that run now are replaced; those that are switched on below are new anyway.
         let workers = self.selected(selection);
         for worker in workers.clone() {
+            self.forget_memory(&worker);
             self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Operator });
             self.happened(Event::Revive { worker });
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Control;
 use crate::{
     lifecycle::{Event, Slot, State, StopCause},
-    runtime::{sample::look, view::MessageSample},
+    runtime::view::MessageSample,
 };
 
 /// When whose work would take too long, in milliseconds of the flight records' clock.
@@ -87,13 +87,7 @@ impl Control {
         }
         let now_ms = monotonic_ms();
         while let Some(worker) = self.progress.take_due(now_ms) {
-            let process = self.fleet.slot(&worker).and_then(|slot| slot.state().process());
-            let Some((incarnation, pid, _)) = process else { continue };
-            let flights = self.parts.settings.runtime.flight_directory();
-            if let Some(sample) = look(&flights, &worker, incarnation, pid) {
-                self.parts.board.sampled(&worker, pid, sample);
-                self.watch_progress(&worker, sample.messages);
-            }
+            self.look_now(&worker);
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::{
 impl Control {
     /// Asks that the processes of these workers are replaced, each while another one stands in for it. Asking again for what
     /// is under way changes nothing. A worker without a process is left alone.
-    #[expect(dead_code, reason = "the limits on memory ask for it")]
     pub(super) fn relieve(&mut self, workers: impl IntoIterator<Item = WorkerName>, cause: StopCause) {
         self.ask_relief(workers, cause, Purpose::Fresh);
     }

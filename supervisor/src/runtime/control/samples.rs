@@ -21,8 +21,7 @@ impl Control {
         let flights = self.parts.settings.runtime.flight_directory();
         for process in &chosen {
             if let Some(sample) = look(&flights, &process.name, process.incarnation, process.pid) {
-                self.parts.board.sampled(&process.name, process.pid, sample);
-                self.watch_progress(&process.name, sample.messages);
+                self.looked(&process.name, process.pid, &sample);
             }
         }
         if due > 0

@@ -97,6 +97,7 @@ impl Control {
                 modified
             });
         }
+        self.ask_for_room(&wanted);
         // A stand-in is on nobody's list: whoever wants it removes it.
         let is_gone = |name: &&WorkerName| !wanted.contains_key(*name) && !self.reliefs.wants(name);
         let gone: Vec<WorkerName> = self.fleet.slots().map(|(name, _)| name).filter(is_gone).cloned().collect();
@@ -132,15 +133,6 @@ impl Control {
             self.tenants.iter().flatten().map(|tenant| (*tenant, switches.is_up(*tenant))).collect();
         let list = self.tenant_list();
         self.parts.board.set_tenants(tenants, list);
-    }
-
-    pub(super) fn missing_for(&self, worker: &WorkerName) -> Option<String> {
-        self.parts.settings.broker.as_ref()?;
-        if let Some(accounts) = self.accounts_missing(worker.tenant) {
-            return Some(accounts);
-        }
-        let queue = worker.queue().to_string();
-        (!self.ready_queues.contains(&queue)).then(|| format!("waits until the broker has its queue {queue}"))
     }
 }
 

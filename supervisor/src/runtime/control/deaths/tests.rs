@@ -83,7 +83,7 @@ impl Scene {
     }
 
     fn dies(&mut self, incarnation: u64, signal: i32) {
-        self.control.ended(worker(), incarnation, ExitStatus::Signal(signal), BootTime::now());
+        self.control.ended(worker(), incarnation, ExitStatus::Signal(signal), &Usage::default(), BootTime::now());
     }
 
     fn lives(&self) -> bool {
@@ -100,7 +100,7 @@ impl Scene {
             strikes.died(&death, Rules { strikes: 2, window: Duration::from_hours(72) }, SystemTime::now());
         }
         let mut scene = Self::new(strikes);
-        scene.control.ended(worker(), 5, ExitStatus::Code(0), BootTime::now());
+        scene.control.ended(worker(), 5, ExitStatus::Code(0), &Usage::default(), BootTime::now());
         let expected = scene.expected();
         (scene, expected)
     }
@@ -229,7 +229,7 @@ async fn who_forgives_is_answered_when_nobody_is_left_who_was_told() {
     assert_eq!(page, []);
     scene.control.strikes_kept(then, None);
     assert!(answered.try_recv().is_err(), "process 6 would still refuse it");
-    scene.control.ended(worker(), 6, ExitStatus::Code(0), BootTime::now());
+    scene.control.ended(worker(), 6, ExitStatus::Code(0), &Usage::default(), BootTime::now());
     scene.control.answer_the_forgiving();
     assert_eq!(answered.try_recv().unwrap(), Ok(true));
     assert_eq!(scene.forgive().try_recv().unwrap(), Ok(false), "there is nothing left to forgive");
@@ -242,7 +242,7 @@ async fn who_forgives_again_waits_for_the_adopted_process_that_may_refuse_the_me
     let mut answered = scene.forgive();
     assert!(answered.try_recv().is_err(), "nobody knows what process 5 was told");
     assert_eq!(scene.control.told_to_leave(&worker(), 5), Some(StopCause::Recycle));
-    scene.control.ended(worker(), 5, ExitStatus::Code(0), BootTime::now());
+    scene.control.ended(worker(), 5, ExitStatus::Code(0), &Usage::default(), BootTime::now());
     scene.control.answer_the_forgiving();
     assert_eq!(answered.try_recv().unwrap(), Ok(true));
 }
@@ -258,7 +258,7 @@ async fn who_forgives_before_the_keeper_has_spoken_waits_for_what_it_says() {
     scene.control.listed();
     scene.control.answer_the_forgiving();
     assert!(answered.try_recv().is_err(), "process 6 may refuse it");
-    scene.control.ended(worker(), 6, ExitStatus::Code(0), BootTime::now());
+    scene.control.ended(worker(), 6, ExitStatus::Code(0), &Usage::default(), BootTime::now());
     scene.control.answer_the_forgiving();
     assert_eq!(answered.try_recv().unwrap(), Ok(true));
 }
@@ -273,7 +273,7 @@ async fn a_process_that_is_only_expected_has_been_told_too() {
     assert!(answered.try_recv().is_err(), "it is on its way");
     scene.spawned(expected);
     assert_eq!(scene.control.told_to_leave(&worker(), expected), Some(StopCause::Recycle));
-    scene.control.ended(worker(), expected, ExitStatus::Code(0), BootTime::now());
+    scene.control.ended(worker(), expected, ExitStatus::Code(0), &Usage::default(), BootTime::now());
     scene.control.answer_the_forgiving();
     assert_eq!(answered.try_recv().unwrap(), Ok(true));
     let next = scene.expected();
@@ -311,7 +311,7 @@ async fn a_forgiveness_that_cannot_be_written_has_not_happened_and_can_be_asked_
     assert_eq!(named, 0);
     scene.control.strikes_kept(then, None);
     assert!(scene.control.suspicions_for(&worker()).is_empty());
-    scene.control.ended(worker(), expected, ExitStatus::Code(0), BootTime::now());
+    scene.control.ended(worker(), expected, ExitStatus::Code(0), &Usage::default(), BootTime::now());
     scene.control.answer_the_forgiving();
     assert_eq!(second.try_recv().unwrap(), Ok(true));
 }
@@ -351,3 +351,5 @@ async fn strikes_that_are_too_old_are_forgotten_at_the_start_and_every_hour() {
     assert_eq!(scene.control.parts.strikes, Ledger::default());
     assert!(matches!(scene.notes.try_recv(), Ok(Note::Expire { .. })));
 }
+
+mod memory;

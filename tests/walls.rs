@@ -1,0 +1,5 @@
+//! From inside a worker's identity: every way to somebody else that we could think of, and how it is refused. What is found
+//! here stands in `docs/security.md`.
+
+#[path = "walls/machine.rs"]
+mod machine;
