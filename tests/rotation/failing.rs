@@ -6,8 +6,7 @@ use super::scene::{Scene, deciding};
 
 #[tokio::test]
 async fn where_the_new_worker_fails_the_old_one_goes_on_and_the_reason_is_told() {
-    let failing =
-        |setup: system_tests::Setup| setup.set("queues.transform", "command", &deciding("[ \"$1\" = 1 ] || exit 3"));
+    let failing = |setup: system_tests::Setup| deciding(setup, "[ \"$1\" = 1 ] || exit 3");
     let scene = Scene::with_setup(&[7], failing).await;
     let pid = fleet::pid(&scene.supervisor.status().await.unwrap(), 7);
     let printed = scene.try_rotate("7").await;
@@ -40,8 +39,7 @@ async fn where_the_next_account_is_somebody_elses_nothing_is_changed() {
 
 #[tokio::test]
 async fn a_worker_that_the_database_would_not_let_in_is_not_taken_for_ready() {
-    let slow =
-        |setup: system_tests::Setup| setup.set("queues.transform", "command", &deciding("[ \"$1\" = 1 ] || sleep 2"));
+    let slow = |setup: system_tests::Setup| deciding(setup, "[ \"$1\" = 1 ] || sleep 2");
     let scene = Scene::with_setup(&[7], slow).await;
     let pid = fleet::pid(&scene.supervisor.status().await.unwrap(), 7);
     let shut_out = async {

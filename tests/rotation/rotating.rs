@@ -90,8 +90,7 @@ async fn everybody_is_rotated_also_who_has_no_process() {
 
 #[tokio::test]
 async fn a_brain_that_is_killed_in_the_middle_finishes_what_it_began() {
-    let slow =
-        |setup: system_tests::Setup| setup.set("queues.transform", "command", &deciding("[ \"$1\" = 1 ] || sleep 2"));
+    let slow = |setup: system_tests::Setup| deciding(setup, "[ \"$1\" = 1 ] || sleep 2");
     let mut scene = Scene::with_setup(&[7], slow).await;
     let began = scene.supervisor.cli_ok(&["rotate", "7", "--no-wait"]).await;
     assert!(began.contains("accepted"), "{began}");

@@ -107,11 +107,15 @@ impl Scene {
     }
 }
 
-/// The command of workers of which a shell decides what they do, by `$1`, their slot.
-pub(crate) fn deciding(script: &str) -> String {
-    let program = quoted(binaries::worker());
-    let script = format!("{script}; exec \"$2\" --queue \"$3\"");
-    format!("[\"/bin/sh\", \"-c\", {}, \"worker\", \"{{slot}}\", {program}, \"{{queue}}\"]", quoted(script))
+/// With workers of which a shell decides what they do, by `$1`, their slot.
+pub(crate) fn deciding(setup: Setup, script: &str) -> Setup {
+    let program = binaries::worker();
+    // What the template names is the shell; the worker's own file has to be allowed.
+    let place = quoted(program.parent().expect("a program lies somewhere"));
+    let script = quoted(format!("{script}; exec \"$2\" --queue \"$3\""));
+    let command =
+        format!("[\"/bin/sh\", \"-c\", {script}, \"worker\", \"{{slot}}\", {}, \"{{queue}}\"]", quoted(&program));
+    setup.set("queues.transform", "command", &command).set("queues.transform", "readable", &format!("[{place}]"))
 }
 
 pub(crate) fn small(seed: u64) -> Value {
