@@ -10,6 +10,7 @@ use system_tests::{
 };
 
 const UNAVAILABLE: Option<i32> = Some(69);
+const REFUSED: Option<i32> = Some(77);
 
 fn quickly(platform: &Platform) -> WorkerRun {
     WorkerRun::on(platform).arguments(&["--queue", &queue_of(1), "--connect-timeout", "500ms"])
@@ -47,7 +48,7 @@ async fn a_broker_that_refuses_the_password() {
     let wrong = format!("{scheme}://nobody:wrong-password@{place}");
     let mut worker = quickly(&platform).broker(Some(wrong)).start();
     let status = worker.wait().await;
-    assert_eq!(status.code(), UNAVAILABLE, "{}", worker.log());
+    assert_eq!(status.code(), REFUSED, "{}", worker.log());
     assert!(!worker.log().contains("wrong-password"), "{}", worker.log());
 }
 

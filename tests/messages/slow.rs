@@ -13,9 +13,9 @@ use system_tests::{
 
 const RAWS: u64 = 20;
 
-async fn submitted(platform: &Platform) -> Vec<i64> {
+async fn submitted(platform: &Platform, raws_wanted: u64) -> Vec<i64> {
     let mut raws = Vec::new();
-    for seed in 1..=RAWS {
+    for seed in 1..=raws_wanted {
         raws.push(platform.submit(1, &createmeta(seed, Shape::SMALL).document).await);
     }
     raws
@@ -34,12 +34,14 @@ async fn slow_down(platform: &Platform, seconds: f64, tables: &[&str]) {
 #[tokio::test]
 async fn a_batch_that_takes_too_long_is_served_in_smaller_pieces() {
     let platform = Platform::with_tenants(&[1]).await;
-    // Twenty rows in each of three tables: 1.4 s each, which no statement's limit ends, and 4.2 s together.
+    // Twenty rows in each of three tables: 1.4 s each, which no statement's limit ends, and 4.2 s together. The first batch holds
+    // what has come by then, perhaps less; while it is at work so many come that the second is a whole one.
     slow_down(&platform, 0.07, &["projects", "wits", "projects_wits"]).await;
-    let raws = submitted(&platform).await;
-    let arguments = ["--queue", &queue_of(1), "--lock-timeout", "10ms", "--statement-timeout", "1750ms"];
+    let raws = submitted(&platform, 2 * RAWS).await;
+    let mut arguments = vec!["--queue", "transform_queue_tenant_1", "--lock-timeout", "10ms"];
+    arguments.extend(["--statement-timeout", "1750ms", "--batch", "20"]);
     let worker = WorkerRun::on(&platform).arguments(&arguments).start();
-    platform.completed(&raws).await;
+    platform.completed_within(&raws, Duration::from_secs(60)).await;
     let log = worker.log();
     assert!(log.contains("tried one by one") && log.contains("too much for one transaction"), "{log}");
     assert!(!log.contains("the database is away"), "{log}");
@@ -52,7 +54,7 @@ async fn term_does_not_wait_for_every_message_of_a_batch_behind_a_locked_table()
     let platform = Platform::with_tenants(&[1]).await;
     let holder = platform.database.connect().await;
     holder.batch_execute("BEGIN; LOCK TABLE projects IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
-    submitted(&platform).await;
+    submitted(&platform, RAWS).await;
     let arguments = ["--queue", &queue_of(1), "--lock-timeout", "1s"];
     let mut worker = WorkerRun::on(&platform).arguments(&arguments).start();
     platform.someone_waits_for_a_lock().await;
