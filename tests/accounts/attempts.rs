@@ -157,7 +157,7 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("use a sequence up", "SELECT nextval('projects_id_seq')"),
     // Rights and the machine.
     ("switch the policies off", "ALTER TABLE projects DISABLE ROW LEVEL SECURITY"),
-    ("drop a policy", "DROP POLICY etl_own_tenant ON projects"),
+    ("drop a policy", "DROP POLICY etl_own_tenant_{R} ON projects"),
     ("grant oneself a role", "GRANT {W} TO CURRENT_USER"),
     ("take the limit of connections away", "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1"),
     ("make a role", "CREATE ROLE x LOGIN"),

@@ -22,10 +22,10 @@ async fn every_table_keeps_tenants_apart_or_is_none_of_their_business() {
     walls(&installation).raise(&mut client).await.expect("walls");
     let select = "
         SELECT c.relname::text,
-            has_any_column_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+            has_any_column_privilege($1::text, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
                 OR has_table_privilege($1, c.oid, 'DELETE, TRUNCATE, TRIGGER'),
             c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (SELECT FROM pg_policy AS p
-                WHERE p.polrelid = c.oid AND NOT p.polpermissive AND p.polcmd = '*' AND p.polname = 'etl_own_tenant'),
+                WHERE p.polrelid = c.oid AND NOT p.polpermissive AND p.polcmd = '*' AND p.polname = 'etl_own_tenant_' || $1),
             EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')
         FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
     let rows = client.query(select, &[&installation.tenant_role()]).await.expect("tables");
@@ -53,9 +53,9 @@ async fn walls_that_stand_are_left_alone_and_torn_ones_are_mended() {
     for (damage, repairs) in [
         ("ALTER TABLE projects DISABLE ROW LEVEL SECURITY".to_owned(), 1),
         ("ALTER TABLE projects NO FORCE ROW LEVEL SECURITY".to_owned(), 1),
-        ("DROP POLICY etl_own_tenant ON wits".to_owned(), 1),
-        ("ALTER POLICY etl_own_tenant ON wits USING (true)".to_owned(), 2),
-        ("ALTER POLICY etl_own_queue ON dead_letters WITH CHECK (true)".to_owned(), 2),
+        (format!("DROP POLICY etl_own_tenant_{role} ON wits"), 1),
+        (format!("ALTER POLICY etl_own_tenant_{role} ON wits USING (true)"), 2),
+        (format!("ALTER POLICY etl_own_queue_{role} ON dead_letters WITH CHECK (true)"), 2),
         (format!("GRANT DELETE ON projects TO {role}"), 1),
         (format!("GRANT SELECT ON worker_accounts TO {role}"), 1),
         (format!("GRANT UPDATE ON raw_extraction_data TO {role}"), 2),
@@ -67,6 +67,30 @@ async fn walls_that_stand_are_left_alone_and_torn_ones_are_mended() {
         assert_eq!(said.len(), repairs, "{damage}: {said:#?}");
         assert_eq!(walls.raise(&mut client).await.expect("walls"), Vec::<String>::new(), "{damage}");
     }
+}
+
+/// Another name for the roles, or another installation in the same database: who has an account already stays in its place.
+#[tokio::test]
+async fn walls_for_another_role_leave_those_that_stand_alone() {
+    let (installation, _task) = Installation::with_tenants(&[1, 2]).await;
+    let owner = installation.platform.database.client();
+    owner
+        .batch_execute(
+            "INSERT INTO projects (tenant_id, integration_id, external_id, key, name)
+                 VALUES (1, 10, '1', 'A', 'a'), (2, 20, '1', 'B', 'b')",
+        )
+        .await
+        .expect("rows");
+    let mut credentials = installation.settings.credentials.clone();
+    credentials.roles_prefix.push_str("other_");
+    let mut client = admin(&installation).await;
+    let others = Walls::new(&Names::of(&credentials));
+    others.raise(&mut client).await.expect("walls");
+    assert_eq!(others.raise(&mut client).await.expect("walls"), Vec::<String>::new());
+    assert_eq!(walls(&installation).raise(&mut client).await.expect("walls"), Vec::<String>::new(), "nobody fights");
+    let tenant = installation.database(1, 1).await.expect("a login");
+    let rows = tenant.query("SELECT tenant_id FROM projects", &[]).await.expect("rows");
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i64>>(), [1]);
 }
 
 #[tokio::test]

@@ -10,6 +10,16 @@ const OWN: &str = "etl_own_tenant";
 /// Keeps a tenant's letters to its queues.
 const OWN_QUEUE: &str = "etl_own_queue";
 
+/// Keeps the accounts of one role's members to their tenants. Each role has policies of its own: another installation in the same
+/// database, or what this one was called before, goes on being kept in its place.
+pub(super) fn own_tenant(tenant_role: &str) -> String {
+    of(OWN, tenant_role)
+}
+
+fn of(policy: &str, role: &str) -> String {
+    format!("{policy}_{role}")
+}
+
 // `tenants` is about tenants as well, by its own number.
 const STATE: &str = "
 SELECT c.relname::text, CASE WHEN c.relname = 'tenants' THEN 'id' ELSE 'tenant_id' END, c.relrowsecurity,
@@ -44,18 +54,14 @@ pub(super) async fn statements(client: &Client, whom: &Whom<'_>) -> Result<Vec<S
         let present: Vec<String> = row.get(5);
         let table = format!("{schema}.{}", escape_identifier(&name));
         let ours = |policy: &str| present.iter().find(|found| found.starts_with(&format!("{policy}:")));
-        let mut policy = |policy: &str,
-                          permissive: bool,
-                          roles: &str,
-                          shown_role: &str,
-                          condition: &str,
-                          shown: &str| {
+        let mut policy = |name: &str, permissive: bool, roles: &str, shown_role: &str, condition: &str, shown: &str| {
             let wanted = if shown_role.is_empty() {
                 None
             } else {
-                Some(squeezed(&format!("{policy}:{permissive}:*:{shown_role}:{shown}:{shown}")))
+                Some(squeezed(&format!("{name}:{permissive}:*:{shown_role}:{shown}:{shown}")))
             };
-            match ours(policy) {
+            let policy = escape_identifier(name);
+            match ours(name) {
                 Some(found) if wanted.is_none_or(|wanted| squeezed(found) == wanted) => return,
                 Some(_) => statements.push(format!("DROP POLICY {policy} ON {table}")),
                 None => {}
@@ -68,7 +74,7 @@ pub(super) async fn statements(client: &Client, whom: &Whom<'_>) -> Result<Vec<S
         let tenant = escape_identifier(whom.tenant);
         let function = format!("{}.etl_tenant()", whom.schema);
         policy(
-            OWN,
+            &own_tenant(whom.tenant),
             false,
             &tenant,
             whom.tenant,
@@ -78,7 +84,7 @@ pub(super) async fn statements(client: &Client, whom: &Whom<'_>) -> Result<Vec<S
         if row.get(6) {
             let pattern = "'^[a-z][a-z0-9_]*_queue_tenant_'";
             policy(
-                OWN_QUEUE,
+                &of(OWN_QUEUE, whom.tenant),
                 false,
                 &tenant,
                 whom.tenant,
@@ -88,14 +94,16 @@ pub(super) async fn statements(client: &Client, whom: &Whom<'_>) -> Result<Vec<S
         }
         // Where somebody has policies of their own, ours must not open what theirs close: it is for our roles alone, and for
         // the owner, whom nothing has kept out until now.
-        let everybody = if enabled {
+        let public = ours(EVERYBODY).is_some_and(|found| found.contains(":public:"));
+        let narrow = of(EVERYBODY, whom.tenant);
+        let (everybody, roles) = if ours(&narrow).is_some() || (enabled && !public) {
             let [worker, supervisor, owner] = [whom.worker, whom.supervisor, &owner].map(escape_identifier);
             let ours = format!("{tenant}, {worker}, {supervisor}");
-            if forced { ours } else { format!("{ours}, {owner}") }
+            (narrow, if forced { ours } else { format!("{ours}, {owner}") })
         } else {
-            "PUBLIC".to_owned()
+            (EVERYBODY.to_owned(), "PUBLIC".to_owned())
         };
-        policy(EVERYBODY, true, &everybody, "", "true", "true");
+        policy(&everybody, true, &roles, "", "true", "true");
         if !enabled {
             statements.push(format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"));
         }

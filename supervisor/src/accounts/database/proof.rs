@@ -3,7 +3,9 @@
 
 use tokio_postgres::{Client, Error};
 
-/// Every place that is open, in words; none means that the walls stand. `$1` is the tenants' role, `$2` the schema's name.
+use super::policies;
+
+/// Every place that is open, in words; none means that the walls stand. `$1` is the tenants' role, `$2` the schema's name, `$3` the policy's.
 const OPEN: &str = "
 WITH open_schemas AS (
     SELECT n.oid, n.nspname FROM pg_namespace AS n
@@ -27,7 +29,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.oid NOT IN (SELECT oid FROM o
   AND has_any_column_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
   AND NOT (s.nspname = $2 AND c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (
       SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid AND NOT p.polpermissive AND p.polcmd = '*'
-      AND p.polroles = ARRAY[(SELECT oid FROM pg_roles WHERE rolname = $1)] AND p.polname = 'etl_own_tenant'))
+      AND p.polroles = ARRAY[(SELECT oid FROM pg_roles WHERE rolname = $1)] AND p.polname = $3))
 UNION ALL
 SELECT format('tenants may empty or set triggers on %s.%s, or delete from it: REVOKE ALL ON %1$s.%2$s FROM PUBLIC', s.nspname, c.relname)
 FROM open_schemas AS s JOIN pg_class AS c ON c.relnamespace = s.oid
@@ -42,6 +44,6 @@ WHERE f.prosecdef AND f.oid NOT IN (SELECT oid FROM of_extensions) AND NOT (s.ns
 ORDER BY 1";
 
 pub(super) async fn open(client: &Client, tenant_role: &str, schema: &str) -> Result<Vec<String>, Error> {
-    let rows = client.query(OPEN, &[&tenant_role, &schema]).await?;
+    let rows = client.query(OPEN, &[&tenant_role, &schema, &policies::own_tenant(tenant_role)]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
