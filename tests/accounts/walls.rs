@@ -1,7 +1,11 @@
 //! The walls themselves: complete, made again when somebody has torn them, and no change for anybody else.
 
-use etl_supervisor::accounts::{Names, Walls, WallsError};
-use system_tests::{SOON, accounts::Installation};
+use etl_supervisor::accounts::{AccountNews, Names, Walls, WallsError};
+use system_tests::{
+    SOON,
+    accounts::{Installation, tenant},
+    eventually,
+};
 use tokio_postgres::Client;
 
 async fn admin(installation: &Installation) -> Client {
@@ -112,11 +116,40 @@ async fn what_is_open_to_everybody_is_named_and_no_tenant_gets_an_account() {
         ),
     ] {
         client.batch_execute(opening).await.expect("an opening");
+        client.batch_execute("ALTER TABLE projects DISABLE ROW LEVEL SECURITY").await.expect("damage");
         let Err(WallsError::Open(open)) = walls.raise(&mut client).await else { panic!("{named} was not noticed") };
         assert!(open.iter().any(|text| text.contains(named)), "{open:?}");
+        let mended = "SELECT relrowsecurity FROM pg_class WHERE oid = 'projects'::regclass";
+        assert!(client.query_one(mended, &[]).await.expect("a table").get::<_, bool>(0), "mended in spite of {named}");
         client.batch_execute(closing).await.expect("no opening");
     }
     walls.raise(&mut client).await.expect("walls");
+}
+
+/// While something is open to everybody, a tenant that leaves still loses its accounts, and nobody gets new ones until it is closed.
+#[tokio::test]
+async fn walls_that_are_open_stop_new_accounts_and_no_revocation() {
+    let (installation, task) = Installation::with_tenants(&[1, 2]).await;
+    drop(task);
+    let owner = installation.platform.database.client();
+    owner.batch_execute("CREATE TABLE notes (x int); GRANT INSERT ON notes TO PUBLIC").await.expect("an opening");
+    let task = installation.start();
+    task.want([2, 3]);
+    eventually("the new tenant gets none, and the reason is said", SOON, async || {
+        let news = task.news();
+        let refused = |word: &AccountNews| match word {
+            AccountNews::Missing { tenant: whose, why } => *whose == tenant(3) && why.contains("notes"),
+            _ => false,
+        };
+        if news.iter().any(refused) { Ok(()) } else { Err(format!("{news:?}")) }
+    })
+    .await;
+    assert!(installation.database(3, 1).await.is_err(), "no account");
+    task.says(AccountNews::Revoked { tenant: tenant(1) }, SOON).await;
+    assert!(installation.database(1, 1).await.is_err(), "revoked");
+    installation.database(2, 1).await.expect("the account of a tenant that stays");
+    owner.batch_execute("DROP TABLE notes").await.expect("no opening");
+    task.ready(&[3], 1, SOON).await;
 }
 
 /// The platform's own backend, which owns the tables, a reader of its own, and policies that it made itself.

@@ -23,6 +23,8 @@ pub(super) struct Site {
     pub(super) management: Management,
     pub(super) client: Client,
     pub(super) roles: Roles,
+    /// Why no account may be made: tenants would not be kept apart. Those that there are can still be put right and taken away.
+    pub(super) open: Option<String>,
 }
 
 /// What broker and database had when they were looked at as a whole, which is faster than a look at each account.
@@ -176,6 +178,7 @@ impl Site {
 
     /// Makes a new account, and records it before it is there. An account of this name that nobody has recorded here is somebody else's.
     async fn make(&self, tenant: TenantId, account: Account, look: Option<&Look>) -> Result<Account, Problem> {
+        self.may_make()?;
         let foreign = |where_: &str| {
             Problem::Later(format!(
                 "the {where_} has an account {} that this database does not know: it belongs to another installation, \
@@ -209,6 +212,10 @@ impl Site {
         Ok(account)
     }
 
+    fn may_make(&self) -> Result<(), Problem> {
+        self.open.clone().map_or(Ok(()), |why| Err(Problem::Later(why)))
+    }
+
     async fn ensure(
         &self,
         tenant: TenantId,
@@ -233,7 +240,10 @@ impl Site {
             }
             Some(role) if made && !anew => self.roles.repair(name, role, None),
             Some(role) => self.roles.repair(name, role, Some(&verifier(password(Kind::Database)).await)),
-            None => self.roles.creation(name, &verifier(password(Kind::Database)).await),
+            None => {
+                self.may_make()?;
+                self.roles.creation(name, &verifier(password(Kind::Database)).await)
+            }
         };
         if !statements.is_empty() {
             self.client.batch_execute(&statements).await.map_err(database)?;

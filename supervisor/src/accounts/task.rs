@@ -115,10 +115,7 @@ impl AccountsTask {
             let outcome = self.session(&mut delay).await;
             self.desk.interrupted();
             let Err(problem) = outcome else { return };
-            if self.last_problem.as_ref() != Some(&problem) {
-                tracing::warn!(problem, "accounts");
-                self.last_problem = Some(problem.clone());
-            }
+            self.warn(&problem);
             let pause = time::sleep(delay);
             tokio::pin!(pause);
             loop {
@@ -142,19 +139,37 @@ impl AccountsTask {
         }
     }
 
+    fn warn(&mut self, problem: &str) {
+        if self.last_problem.as_deref() != Some(problem) {
+            tracing::warn!(problem, "accounts");
+            self.last_problem = Some(problem.to_owned());
+        }
+    }
+
     /// One connection to the database; ends without error only when the supervisor does.
     async fn session(&mut self, delay: &mut Duration) -> Result<(), String> {
         let url = self.database.admin_url().map_err(|error| in_one_line(&error))?;
         let (mut client, mut notified, _) =
             connect(&url, "etl-supervisor accounts").await.map_err(|error| in_one_line(&error))?;
         client.batch_execute(LIMITS).await.map_err(|error| in_one_line(&error))?;
-        let said = Walls::new(&self.names).raise(&mut client).await.map_err(|error| in_one_line(&error))?;
-        if !said.is_empty() {
-            tracing::info!(statements = said.len(), "row-level security set up");
+        // With walls that are open nobody gets an account; whoever is to lose one still does.
+        let open = match Walls::new(&self.names).raise(&mut client).await {
+            Ok(said) => {
+                if !said.is_empty() {
+                    tracing::info!(statements = said.len(), "row-level security set up");
+                }
+                None
+            }
+            Err(error) => Some(in_one_line(&error)),
+        };
+        let recorded = Ledger(&client).all().await;
+        let recorded = recorded.map_err(|error| open.clone().unwrap_or_else(|| in_one_line(&error)))?;
+        if let Some(problem) = &open {
+            self.warn(problem);
+        } else {
+            *delay = RECONNECT.0;
+            self.last_problem = None;
         }
-        let recorded = Ledger(&client).all().await.map_err(|error| in_one_line(&error))?;
-        *delay = RECONNECT.0;
-        self.last_problem = None;
         let key = self.key.fingerprint();
         for (tenant, accounts) in &recorded {
             let current = accounts.iter().find(|account| account.state == State::Current);
@@ -173,16 +188,23 @@ impl AccountsTask {
             management: self.management.clone(),
             client,
             roles: Roles { group: self.names.tenant_role(), connections: self.connections },
+            open,
         });
         let mut running: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
         let mut looked: Option<(Seen, Vec<etl_shared::TenantId>)> = None;
         loop {
             self.start(&site, &mut running, &mut looked).await?;
+            if let Some(problem) = site.open.as_ref().filter(|_| running.is_empty()) {
+                // Everything has had its turn. The next connection looks at the walls again.
+                return Err(problem.clone());
+            }
             let due = self.desk.next_due().filter(|_| running.len() < AT_ONCE);
             tokio::select! {
                 Some((job, outcome)) = running.next(), if !running.is_empty() => {
-                    if let Err(problem) = &outcome {
-                        tracing::warn!(tenant = %job.tenant, problem = problem.text(), "accounts");
+                    if let Err(problem) = outcome.as_ref().map_err(Problem::text)
+                        && site.open.as_deref() != Some(problem)
+                    {
+                        tracing::warn!(tenant = %job.tenant, problem, "accounts");
                     }
                     self.desk.finish(&job, outcome, Instant::now()).into_iter().for_each(&self.tell);
                 }

@@ -14,7 +14,7 @@ pub struct Walls {
     supervisor: String,
 }
 
-/// The walls do not stand, so no tenant gets an account.
+/// The walls do not stand, so no tenant gets a new account.
 #[derive(Debug, thiserror::Error)]
 pub enum WallsError {
     /// The migrations have not been run.
@@ -66,10 +66,11 @@ impl Walls {
             transaction.batch_execute(statement).await?;
         }
         let open = proof::open(transaction.client(), &self.tenant, &schema).await?;
+        // What was mended stays mended, whatever else is open.
+        transaction.commit().await?;
         if !open.is_empty() {
             return Err(WallsError::Open(open));
         }
-        transaction.commit().await?;
         said.extend(statements);
         Ok(said)
     }
