@@ -4,6 +4,8 @@
 mod attempts;
 #[path = "accounts/attempts_at_the_broker.rs"]
 mod attempts_at_the_broker;
+#[path = "accounts/daily.rs"]
+mod daily;
 #[path = "accounts/life.rs"]
 mod life;
 #[path = "accounts/outages.rs"]

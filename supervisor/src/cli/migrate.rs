@@ -13,7 +13,7 @@ pub(super) async fn migrate(place: &Place) -> Result<ExitCode, Report> {
     let Some(database) = &settings.database else {
         return Err(miette!("no database is configured: set [database] url in {}", place.path().display()));
     };
-    let mut client = database::connect(database).await?;
+    let mut client = database::connect_as_admin(database).await?;
     let report = migrations::apply(&mut client).await.into_diagnostic()?;
     for migration in report.applied_migrations() {
         output::line(&format!("applied {migration}"))?;

@@ -69,15 +69,12 @@ impl StoreTask {
     /// One connection; ends without error only when the supervisor does.
     async fn session(&mut self, delay: &mut Duration) -> Result<(), String> {
         let url = self.settings.own_url().map_err(|error| error.to_string())?;
-        let (mut client, mut notified, shown) =
+        let (client, mut notified, shown) =
             connect(&url, "etl-supervisor").await.map_err(|error| in_one_line(&error))?;
         if self.settings.migrate && !self.migrated {
             // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
             self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
-            let report = migrations::apply(&mut client).await.map_err(|error| in_one_line(&error))?;
-            for migration in report.applied_migrations() {
-                tracing::info!(%migration, "schema migrated");
-            }
+            self.migrate().await?;
             self.migrated = true;
         }
         let listen = format!("LISTEN {CHANNEL}");
@@ -99,6 +96,18 @@ impl StoreTask {
                 () = time::sleep(self.settings.refresh) => {}
             }
         }
+    }
+
+    /// The supervisor's own account need not own the tables: this is the administrator's work.
+    async fn migrate(&self) -> Result<(), String> {
+        let url = self.settings.admin_url().map_err(|error| error.to_string())?;
+        let (mut admin, _notified, _) =
+            connect(&url, "etl-supervisor migrations").await.map_err(|error| in_one_line(&error))?;
+        let report = migrations::apply(&mut admin).await.map_err(|error| in_one_line(&error))?;
+        for migration in report.applied_migrations() {
+            tracing::info!(%migration, "schema migrated");
+        }
+        Ok(())
     }
 
     async fn read_tenants(&mut self, client: &Client, shown: &str) -> Result<(), String> {
