@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Control;
+use super::{Control, tenants::LAST_KNOWN};
 use crate::{
     accounts::{AccountNews, AccountOrder, Addresses, Rotation, WantedTenants},
     lifecycle::{Dependency, Event, Purpose, Slot, State},
@@ -111,7 +111,9 @@ impl Control {
     /// Every listed tenant should have accounts, and whoever still has a worker: it leaves before they are taken away.
     pub(super) fn want_accounts(&mut self) {
         let Some(parts) = &self.parts.accounts else { return };
-        let wanted = self.tenants.as_ref().map(|listed| {
+        // The list of an earlier life may be too old to take anybody's accounts away.
+        let listed = self.tenants.as_ref().filter(|_| self.tenants_source != LAST_KNOWN);
+        let wanted = listed.map(|listed| {
             let with_workers = self.fleet.slots().filter(|(_, slot)| slot.has_process_or_expects_one());
             Arc::new(listed.iter().copied().chain(with_workers.map(|(worker, _)| worker.tenant)).collect())
         });

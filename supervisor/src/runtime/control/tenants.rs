@@ -17,6 +17,9 @@ use crate::{
     settings::{Queue, Readiness},
 };
 
+/// The source of a list that an earlier life has left.
+pub(super) const LAST_KNOWN: &str = "last known";
+
 impl Control {
     /// The tenant query returned something.
     pub(super) fn tenants_read(&mut self, tenants: BTreeSet<TenantId>) {
@@ -55,7 +58,7 @@ impl Control {
         if self.tenants.is_none() && !self.parts.last_tenants.is_empty() {
             tracing::warn!(tenants = self.parts.last_tenants.len(), "using the last known tenants");
             let last = self.parts.last_tenants.clone();
-            self.accept_tenants(last, "last known");
+            self.accept_tenants(last, LAST_KNOWN);
         }
     }
 
