@@ -12,6 +12,8 @@ CREATE TABLE IF NOT EXISTS worker_accounts (
     state           text NOT NULL CHECK (state IN ('current', 'next', 'leaving', 'retired')),
     -- Which master key the passwords come from; set once broker and database have the account.
     key_fingerprint text,
+    -- Which database made it: accounts belong to servers, and a copy of this table must not take them over or away. Null: this one.
+    home            text,
     created_at      timestamptz NOT NULL DEFAULT now(),
     changed_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, generation)
@@ -44,5 +46,4 @@ ALTER TABLE prs ADD COLUMN IF NOT EXISTS repo_full_name_lower text GENERATED ALW
 CREATE INDEX IF NOT EXISTS repositories_full_name_lower_idx ON repositories (full_name_lower, tenant_id, integration_id);
 CREATE INDEX IF NOT EXISTS prs_unlinked_lower_idx ON prs (repo_full_name_lower, tenant_id, integration_id)
     WHERE repository_id IS NULL;
-DROP INDEX IF EXISTS repositories_full_name_idx;
-DROP INDEX IF EXISTS prs_unlinked_idx;
+-- Those on lower(…) stay for workers of the version before; a later migration may drop them.

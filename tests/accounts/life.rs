@@ -248,6 +248,32 @@ async fn an_account_of_somebody_else_is_neither_used_nor_touched() {
     assert_eq!(admin.query_one(kept, &[&role]).await.expect("a count").get::<_, i64>(0), 1);
 }
 
+/// The record has come with a copy of another installation's database, whose accounts these are.
+#[tokio::test]
+async fn a_copy_of_the_database_neither_uses_nor_touches_the_accounts_of_the_original() {
+    let (installation, task) = Installation::with_tenants(&[1]).await;
+    drop(task);
+    let owner = installation.platform.database.client();
+    let elsewhere = "UPDATE worker_accounts SET home = replace(home, '/', '0/')";
+    assert_eq!(owner.execute(elsewhere, &[]).await.expect("a record can be changed"), 1);
+    let before = everything(&installation).await;
+    let task = installation.start();
+    task.want([2]);
+    eventually("the reason is said", SOON, async || {
+        let news = task.news();
+        let refused = |word: &AccountNews| match word {
+            AccountNews::Missing { why, .. } => why.contains("made by another database"),
+            _ => false,
+        };
+        if news.iter().any(refused) { Ok(()) } else { Err(format!("{news:?}")) }
+    })
+    .await;
+    assert_eq!(everything(&installation).await, before);
+    installation.database(1, 1).await.expect("the original's account works");
+    owner.execute("UPDATE worker_accounts SET home = NULL", &[]).await.expect("it was moved, not copied");
+    task.says(AccountNews::Revoked { tenant: tenant(1) }, SOON).await;
+}
+
 #[tokio::test]
 async fn two_tasks_at_once_end_with_one_account_each() {
     let installation = Installation::new().await;

@@ -44,6 +44,11 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::f
 /// A lock in the catalogue is never held for long, except by somebody who is stuck.
 const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'";
 
+/// What a copy of a database is told.
+const COPIED: &str = "the accounts in worker_accounts were made by another database, and nothing is done to them. In a copy: set another \
+    credentials.prefix and another master key, and DELETE FROM worker_accounts. After a move or an upgrade of the server: \
+    UPDATE worker_accounts SET home = NULL";
+
 /// Looks after the accounts.
 pub struct AccountsTask {
     names: Names,
@@ -162,7 +167,11 @@ impl AccountsTask {
             }
             Err(error) => Some(in_one_line(&error)),
         };
-        let recorded = Ledger(&client).all().await;
+        let recorded = match Ledger(&client).is_copied().await {
+            Ok(true) => return Err(COPIED.to_owned()),
+            Ok(false) => Ledger(&client).all().await,
+            Err(error) => Err(error),
+        };
         let recorded = recorded.map_err(|error| open.clone().unwrap_or_else(|| in_one_line(&error)))?;
         if let Some(problem) = &open {
             self.warn(problem);

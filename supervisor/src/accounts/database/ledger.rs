@@ -36,9 +36,21 @@ pub(in crate::accounts) type Accounts = BTreeMap<TenantId, Vec<Account>>;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::accounts) struct Ledger<'a>(pub(in crate::accounts) &'a Client);
 
+/// This database, whatever it and its server are called: a copy has another number, on this server or on another one.
+const HOME: &str = "(SELECT system_identifier || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) \
+                    FROM pg_control_system())";
+
 const COLUMNS: &str = "tenant_id, generation, name, state, key_fingerprint";
 
 impl Ledger<'_> {
+    /// Whether accounts that are in use were made by another database, of which this one is a copy. Those of no database are ours.
+    pub(in crate::accounts) async fn is_copied(self) -> Result<bool, Error> {
+        self.0.batch_execute(&format!("UPDATE worker_accounts SET home = {HOME} WHERE home IS NULL")).await?;
+        let foreign =
+            format!("SELECT EXISTS (SELECT FROM worker_accounts WHERE home <> {HOME} AND state <> 'retired')");
+        Ok(self.0.query_one(&foreign, &[]).await?.get(0))
+    }
+
     /// Everybody's.
     pub(in crate::accounts) async fn all(self) -> Result<Accounts, Error> {
         let select = format!("SELECT {COLUMNS} FROM worker_accounts ORDER BY tenant_id, generation");
@@ -69,7 +81,8 @@ impl Ledger<'_> {
         let (name, generation) = (escape_literal(&account.name), account.generation);
         // One message is one transaction.
         let claim = format!(
-            "INSERT INTO worker_accounts (tenant_id, generation, name, state) VALUES ({tenant}, {generation}, {name}, '{state}');
+            "INSERT INTO worker_accounts (tenant_id, generation, name, state, home)
+                 VALUES ({tenant}, {generation}, {name}, '{state}', {HOME});
              {make_role}"
         );
         match self.0.batch_execute(&claim).await {
