@@ -8,7 +8,7 @@ pub mod raw_rows;
 mod seats;
 mod task;
 
-pub use backstop::{Kept, RawRow, ReturnedLetter, keep};
+pub use backstop::{Kept, LIMITS as BACKSTOP_LIMITS, RawRow, ReturnedLetter, is_about_the_row, keep};
 pub use connect::{ConnectError, connect};
 pub use operators::{OperatorStore, Session, StoreError};
 pub use seats::Seats;

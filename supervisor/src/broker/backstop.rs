@@ -154,10 +154,10 @@ impl Backstop {
     /// While the database is away the message stays here, neither acknowledged nor returned. Returns whether it has been kept;
     /// it has not where the broker has gone meanwhile, and will deliver it again.
     async fn hold_until_kept(&mut self, connection: &Connection, delivery: &Delivery) -> bool {
-        let letter = letter_of(delivery);
+        let mut letter = letter_of(delivery);
         let mut delay = AGAIN.0;
         loop {
-            match self.keep(&letter).await {
+            match self.keep(&mut letter).await {
                 Ok(kept) => {
                     self.well("stored");
                     log(&letter, kept);
@@ -176,16 +176,24 @@ impl Backstop {
         }
     }
 
-    async fn keep(&mut self, letter: &ReturnedLetter) -> Result<Kept, String> {
+    async fn keep(&mut self, letter: &mut ReturnedLetter) -> Result<Kept, String> {
         let client = match &mut self.client {
             Some(client) => client,
             none => {
                 let url = self.database.own_url().map_err(|error| error.to_string())?;
                 let connected = store::connect(&url, "etl-supervisor dead letters").await;
-                none.insert(connected.map_err(|error| in_one_line(&error))?.0)
+                let client = connected.map_err(|error| in_one_line(&error))?.0;
+                client.batch_execute(store::BACKSTOP_LIMITS).await.map_err(|error| in_one_line(&error))?;
+                none.insert(client)
             }
         };
         match time::timeout(STORED_WITHIN, store::keep(client, letter)).await {
+            Ok(Err(error)) if letter.raw_row.is_some() && store::is_about_the_row(&error) => {
+                // What one tenant does to its own row must not keep everybody's letters waiting.
+                tracing::warn!(row = ?letter.raw_row, problem = in_one_line(&error), "a raw row is left as it is");
+                letter.raw_row = None;
+                Err(in_one_line(&error))
+            }
             Ok(kept) => kept.map_err(|error| in_one_line(&error)),
             Err(_) => Err(format!("the database has not answered for {} seconds", STORED_WITHIN.as_secs())),
         }

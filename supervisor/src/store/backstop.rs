@@ -1,6 +1,6 @@
 //! Keeps what the broker gave up: a letter for people, and its raw row failed, both or neither.
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, error::SqlState};
 
 // Locked, so that whoever is at work on the row because of a second message comes before or after.
 const COMPLETED: &str = "
@@ -13,10 +13,10 @@ INSERT INTO dead_letters (tenant_id, queue, body, headers, reason, detail, attem
 VALUES ($1::bigint, $2::text, $3::bytea, $4::text::jsonb, $5::text, $6::text, $7::int)
 ON CONFLICT (queue, body_hash) WHERE replayed_at IS NULL AND discarded_at IS NULL DO NOTHING";
 
-// The rule that workers follow.
+// The rule that workers follow. A tenant may write its own row, so the number in it may be any.
 const FAIL: &str = "
 UPDATE raw_extraction_data
-SET status = 'failed', attempts = attempts + $3::int, last_updated_at = now(),
+SET status = 'failed', attempts = least(attempts::bigint + $3::int, 2147483647)::int, last_updated_at = now(),
     error_details = jsonb_build_object('reason', $4::text, 'message', $5::text, 'attempts', $3, 'at', now())
 WHERE id = $1::bigint AND tenant_id = $2::bigint AND status::text <> 'completed'";
 
@@ -59,6 +59,16 @@ pub enum Kept {
     Known,
     /// Its work has been done: nobody needs a letter.
     Completed,
+}
+
+/// What every statement of the connection is limited to: a tenant may hold a lock on its own row for as long as it likes.
+pub const LIMITS: &str = "SET lock_timeout = '3s'; SET statement_timeout = '20s'";
+
+/// Whether the letter might be stored if its raw row were left alone: somebody holds the row, or has written nonsense into it.
+pub fn is_about_the_row(error: &Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::LOCK_NOT_AVAILABLE || *code == SqlState::QUERY_CANCELED || code.code().starts_with("22")
+    })
 }
 
 /// Stores the letter; when this returns without an error, the message may be acknowledged.
