@@ -10,9 +10,11 @@ use super::management::{Management, ManagementError};
 /// A user, as the API takes and gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// The salt and the hash; nobody has the password itself.
+    /// The salt and the hash; nobody has the password itself. Empty where the user cannot log in with one.
+    #[serde(default)]
     pub password_hash: String,
     /// How it was hashed.
+    #[serde(default)]
     pub hashing_algorithm: String,
     /// Empty: no access to the management API. Older brokers write a text, newer ones a list.
     #[serde(default, deserialize_with = "text_or_list")]
@@ -127,5 +129,12 @@ mod tests {
             assert_eq!((user.name.as_str(), user.rest.tags.as_str()), ("u", tags));
             assert!(serde_json::to_string(&user.rest).unwrap().contains(&format!(r#""tags":"{tags}""#)));
         }
+    }
+
+    #[test]
+    fn a_user_without_a_password_keeps_no_other_from_being_read() {
+        let users = r#"[{"name":"by_certificate","tags":[]},{"name":"u","password_hash":"h","hashing_algorithm":"a"}]"#;
+        let users: Vec<Named<User>> = serde_json::from_str(users).unwrap();
+        assert_eq!((users[0].rest.password_hash.as_str(), users[1].rest.password_hash.as_str()), ("", "h"));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     keeper::protocol::Request,
     lifecycle::{Event, RestartPolicy, StopCause},
     runtime::brain::handover,
-    settings::Settings,
+    settings::{CredentialsMode, Settings},
 };
 
 impl Control {
@@ -82,6 +82,10 @@ impl Control {
             ("api", old.api == new.api),
             ("credentials", old.credentials == new.credentials),
             ("reconcile", old.reconcile == new.reconcile),
+            (
+                "queues.*.workers (for the number of connections that tenants' own accounts may have)",
+                old.credentials.mode() == CredentialsMode::Shared || workers(old) == workers(new),
+            ),
             ("tenants (between a list and the database)", old.tenants.is_some() == new.tenants.is_some()),
         ] {
             if !same {
@@ -98,6 +102,11 @@ impl Control {
             new.tenants.clone_from(&old.tenants);
         }
     }
+}
+
+/// Of one tenant.
+fn workers(settings: &Settings) -> usize {
+    settings.queues.values().map(|queue| usize::from(queue.workers)).sum()
 }
 
 /// The restart rules of a configuration.
