@@ -1,7 +1,7 @@
 //! What somebody tries who has a tenant's database account, one attempt a line: every one must be refused, or find nothing.
 
 use system_tests::{SOON, accounts::Installation, eventually, platform::integration_of};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage, error::SqlState};
 
 /// An attempt and what came of it.
 #[derive(Debug)]
@@ -179,6 +179,15 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("change the database's settings", "ALTER DATABASE postgres SET row_security = off"),
 ];
 
+/// Attempts that the server refuses for another reason than a missing right (42501, a policy's refusal included). Any other
+/// refusal would mean that an attempt was misspelt and proves nothing.
+const OTHER_REFUSALS: &[(&str, SqlState)] = &[
+    ("read in a DO block", SqlState::RAISE_EXCEPTION),
+    ("copy rows in", SqlState::FEATURE_NOT_SUPPORTED),
+    ("probe for the victim's project by reference", SqlState::FOREIGN_KEY_VIOLATION),
+    ("probe for the victim's integration by reference", SqlState::FOREIGN_KEY_VIOLATION),
+];
+
 /// Tries everything on sessions of tenant 1.
 pub(crate) async fn attempts(installation: &Installation) -> Vec<Attempt> {
     let mut made = Vec::new();
@@ -193,14 +202,15 @@ pub(crate) async fn attempts(installation: &Installation) -> Vec<Attempt> {
         ] {
             text = text.replace(mark, &name);
         }
-        let (succeeded, outcome) = attempt(&client, &text).await;
+        let (succeeded, outcome) = attempt(&client, what, &text).await;
         made.push(Attempt { what, outcome, succeeded });
     }
     made
 }
 
-/// It has succeeded where no statement was refused and the last one found or changed something.
-async fn attempt(client: &Client, statements: &str) -> (bool, String) {
+/// It has succeeded where no statement was refused and the last one found or changed something, or where the refusal is not the
+/// one that is expected.
+async fn attempt(client: &Client, what: &str, statements: &str) -> (bool, String) {
     if statements.contains("STDIN") {
         return match client.copy_in::<_, &[u8]>(statements).await {
             Ok(sink) => {
@@ -211,9 +221,9 @@ async fn attempt(client: &Client, statements: &str) -> (bool, String) {
                     Ok(()) => sink.as_mut().finish().await,
                     Err(error) => Err(error),
                 };
-                ended.map_or_else(|error| (false, words(&error)), |rows| (rows > 0, format!("{rows} rows")))
+                ended.map_or_else(|error| refused(what, &error), |rows| (rows > 0, format!("{rows} rows")))
             }
-            Err(error) => (false, words(&error)),
+            Err(error) => refused(what, &error),
         };
     }
     if statements.contains("STDOUT") {
@@ -223,11 +233,11 @@ async fn attempt(client: &Client, statements: &str) -> (bool, String) {
                 let foreign = all.iter().flatten().any(|row| String::from_utf8_lossy(row).contains("victim"));
                 (foreign, "no row of another tenant".to_owned())
             }
-            Err(error) => (false, words(&error)),
+            Err(error) => refused(what, &error),
         };
     }
     match client.simple_query(statements).await {
-        Err(error) => (false, words(&error)),
+        Err(error) => refused(what, &error),
         Ok(messages) => {
             // Of several statements it is the rows that count: what a `COMMIT` or `SELECT set_config` answers is nothing.
             let found = |message: &&SimpleQueryMessage| match message {
@@ -251,6 +261,15 @@ async fn attempt(client: &Client, statements: &str) -> (bool, String) {
             }
         }
     }
+}
+
+fn refused(what: &str, error: &tokio_postgres::Error) -> (bool, String) {
+    let expected = OTHER_REFUSALS.iter().find(|(exception, _)| *exception == what);
+    let expected = expected.map_or(&SqlState::INSUFFICIENT_PRIVILEGE, |(_, code)| code);
+    if error.code() == Some(expected) {
+        return (false, words(error));
+    }
+    (true, format!("refused for a reason that proves nothing: {:?}, {}", error.code(), words(error)))
 }
 
 fn words(error: &tokio_postgres::Error) -> String {
