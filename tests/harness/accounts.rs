@@ -97,7 +97,9 @@ impl Installation {
         fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a mode");
         let (_, rest) = platform.database.url().split_once('@').expect("a database's URL names a user");
         let quoted = |text: &str| format!("{text:?}");
-        let text = Setup::on(&platform)
+        let text = Setup::default()
+            .set("broker", "url", &quoted(platform.broker.url()))
+            .set("database", "url", &quoted(platform.database.url()))
             .set("broker", "management_url", &quoted(&endpoints.management))
             .set("database", "admin_url", &quoted(&format!("postgres://{admin}:admin@{rest}")))
             .set("credentials", "master_key_file", &quoted(&file.display().to_string()))
