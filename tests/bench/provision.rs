@@ -34,7 +34,8 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
     task.want(1..=TENANTS);
     said(bench, &task, "everybody is ready", |word| matches!(word, AccountNews::Ready { .. }))?;
     report.figure("1,000 tenants provisioned from nothing", began.elapsed().as_secs_f64(), "s", 15.0);
-    report.context("broker: memory for 1,000 users", megabytes(broker_memory()?.saturating_sub(broker)), "MB");
+    report.context("broker: resident memory before", megabytes(broker), "MB");
+    report.context("broker: resident memory with 1,000 users", megabytes(broker_memory()?), "MB");
     let catalogue = catalogue_size(&runtime, &installation)?.saturating_sub(catalogue);
     report.context("database: catalogue and table for 1,000 roles", megabytes(catalogue), "MB");
     drop(task);

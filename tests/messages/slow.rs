@@ -41,7 +41,7 @@ async fn a_batch_that_takes_too_long_is_served_in_smaller_pieces() {
     let mut arguments = vec!["--queue", "transform_queue_tenant_1", "--lock-timeout", "10ms"];
     arguments.extend(["--statement-timeout", "1750ms", "--batch", "20"]);
     let worker = WorkerRun::on(&platform).arguments(&arguments).start();
-    platform.completed_within(&raws, Duration::from_secs(60)).await;
+    platform.completed_within(&raws, Duration::from_mins(1)).await;
     let log = worker.log();
     assert!(log.contains("tried one by one") && log.contains("too much for one transaction"), "{log}");
     assert!(!log.contains("the database is away"), "{log}");

@@ -42,6 +42,33 @@ await() {
 
 query() { psql -XAtq -v ON_ERROR_STOP=1 "$DATABASE_URL" -c "$1"; }
 
+# The demonstration's database, as superuser.
+own_database() { echo "${ADMIN_DATABASE_URL%/*}/$(query 'SELECT current_database()')"; }
+
+superuser() { psql -XAtq -v ON_ERROR_STOP=1 "$(own_database)" -c "$1"; }
+
+# as_tenant_1 STATEMENTS   as if its worker had sent them
+as_tenant_1() { psql -XAtq -v ON_ERROR_STOP=1 "$(own_database)" -c 'SET SESSION AUTHORIZATION tenant_1' -c "$1" | tail -n 1; }
+
+# Whose consumers there are at the tenants' queues; the broker is a few seconds late with its figures.
+users_at_the_broker() {
+    local found deadline=$((SECONDS + 15))
+    while found=$(curl -sSf -m 10 "$MANAGEMENT_URL/api/consumers" |
+        jq -r '[.[] | select(.queue.name | startswith("transform_queue_tenant_")) | .channel_details.user] | sort | join(" ")'); do
+        if [[ $(wc -w <<<"$found") == 3 && $found == tenant_* ]] || ((SECONDS >= deadline)); then break; fi
+        sleep 0.5
+    done
+    echo "$found"
+}
+
+three_users() {
+    local pid users
+    users=$(for pid in $(of_worker 1 pid) $(of_worker 2 pid) $(of_worker 3 pid); do grep '^Uid:' "/proc/$pid/status"; done |
+        sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' | sort -u)
+    echo "users: $users"
+    [[ $(wc -w <<<"$users") == 3 && " $users " != *' 0 '* ]]
+}
+
 # completed TENANT   raw rows that are done
 completed() { query "SELECT count(*) FROM raw_extraction_data WHERE tenant_id = $1 AND status = 'completed'"; }
 

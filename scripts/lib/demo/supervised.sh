@@ -17,7 +17,8 @@ free_port() {
 
 write_configuration() {
     (
-        umask 077 # passwords stand in it
+        umask 077 # passwords stand in it, and the key that the tenants' passwords come from
+        head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$scratch/master.key"
         cat >"$scratch/config.toml" <<-CONFIG
 		[runtime]
 		directory = "$scratch/run"
@@ -26,10 +27,14 @@ write_configuration() {
 
 		[broker]
 		url = "$AMQP_URL"
+		management_url = "$MANAGEMENT_URL"
 
 		[database]
 		url = "$DATABASE_URL"
 		migrate = false
+
+		[credentials]
+		master_key_file = "$scratch/master.key"
 
 		[api]
 		listen = "127.0.0.1:$api_port"

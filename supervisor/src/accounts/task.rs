@@ -41,8 +41,9 @@ const LOOK_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_mins(10);
 /// Delays between tries to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
-/// A lock in the catalogue is never held for long, except by somebody who is stuck.
-const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'";
+/// A lock in the catalogue is never held for long, except by somebody who is stuck. What is recorded must survive a crash of the server,
+/// whatever its default is: a lost record would be an account that nobody knows.
+const LIMITS: &str = "SET lock_timeout = '5s'; SET statement_timeout = '30s'; SET synchronous_commit = on";
 
 /// What a copy of a database is told.
 const COPIED: &str = "the accounts in worker_accounts were made by another database, and nothing is done to them. In a copy: set another \

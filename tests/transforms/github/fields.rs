@@ -36,6 +36,7 @@ async fn a_repository_is_stored_with_all_its_columns_and_older_news_changes_noth
     documents.transform_cleanly(REPOSITORIES, &json!([repository(&json!("5"), "o/r")])).await;
     let stored = json!({
         "tenant_id": 1, "integration_id": 10, "active": true, "external_id": "5", "name": "r", "full_name": "o/r",
+        "full_name_lower": "o/r",
         "owner": "o", "description": null, "language": null, "default_branch": "main", "visibility": "private",
         "topics": ["a", "b"], "is_private": true, "archived": false, "disabled": false, "fork": false,
         "is_template": false, "allow_forking": true, "web_commit_signoff_required": false, "has_issues": true,
@@ -54,6 +55,7 @@ async fn a_repository_is_stored_with_all_its_columns_and_older_news_changes_noth
     documents.transform_cleanly(REPOSITORIES, &newer).await;
     let mut expected = stored;
     expected["full_name"] = json!("o/newer");
+    expected["full_name_lower"] = json!("o/newer");
     expected["license"] = Value::Null;
     expected["topics"] = json!([]);
     expected["repo_updated_at"] = json!("2024-05-02T00:00:00+00:00");
@@ -87,7 +89,8 @@ async fn a_pull_request_is_closed_reopened_and_not_set_back_by_older_news() {
     let pr = |closed: Value, status: &str, updated: &str, user: Value, commits: i32| {
         json!({
             "tenant_id": 1, "integration_id": 10, "active": true, "external_id": "PR_1", "external_repo_id": "5",
-            "repository_id": "5", "repo_full_name": "o/r", "number": 7, "name": "Title", "user_name": user, "body": "",
+            "repository_id": "5", "repo_full_name": "o/r", "repo_full_name_lower": "o/r",
+            "number": 7, "name": "Title", "user_name": user, "body": "",
             "source": "feature", "destination": "main", "status": status, "pr_created_at": "2024-01-01T00:00:00+00:00",
             "pr_updated_at": updated, "closed_at": closed, "merged_at": null, "additions": 10, "deletions": 2,
             "changed_files": 1, "commit_count": commits, "discussion_comment_count": 1, "review_comment_count": 0,
