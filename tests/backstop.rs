@@ -189,17 +189,17 @@ async fn a_message_returned_beyond_the_limit_becomes_a_dead_letter_and_its_raw_r
 /// A tenant may write its own raw rows, and hold them: everybody's letters are stored all the same.
 #[tokio::test]
 async fn what_a_tenant_does_to_its_own_raw_row_holds_no_letter_up() {
-    let (platform, counted) = scene().await;
+    let (platform, worn) = scene().await;
     let owner = platform.database.client();
     let most = "UPDATE raw_extraction_data SET attempts = 2147483647 WHERE id = $1";
-    owner.execute(most, &[&counted]).await.expect("a row can be changed");
+    owner.execute(most, &[&worn]).await.expect("a row can be changed");
     let held = platform.add_raw(9, KIND, &createmeta(2, Shape::SMALL).document).await;
-    let holder = platform.database.connect().await;
-    let hold = format!("BEGIN; SELECT FROM raw_extraction_data WHERE id = {held} FOR UPDATE");
-    holder.batch_execute(&hold).await.expect("a row can be held");
+    let other = platform.database.connect().await;
+    let lock = format!("BEGIN; SELECT FROM raw_extraction_data WHERE id = {held} FOR UPDATE");
+    other.batch_execute(&lock).await.expect("a row can be held");
     let supervisor = Supervisor::start(&setup(&platform)).await;
     guarded(&platform, &supervisor).await;
-    for (raw, letters) in [(counted, 1), (held, 2)] {
+    for (raw, letters) in [(worn, 1), (held, 2)] {
         platform.publish(&queue_of(9), &message(9, raw)).await;
         return_to_the_limit(&platform, &queue_of(9)).await;
         eventually(format!("{letters} letters"), SOON, async || match platform.dead_letters().await {
@@ -208,7 +208,7 @@ async fn what_a_tenant_does_to_its_own_raw_row_holds_no_letter_up() {
         })
         .await;
     }
-    let row = platform.raw(counted).await;
+    let row = platform.raw(worn).await;
     assert_eq!((row.status.as_str(), row.attempts), ("failed", i32::MAX));
     assert_eq!(platform.raw(held).await.status, "pending", "somebody holds it");
 }
