@@ -112,7 +112,7 @@ impl Identities {
             }
             // A later line is the tenant's number in a later range.
             self.given.insert(tenant, number);
-            if (self.range.first..=self.range.last).contains(&number) {
+            if self.may_give(number) {
                 self.next = self.next.max(number.saturating_add(1));
             }
         }
@@ -122,12 +122,12 @@ impl Identities {
     /// The tenant's number, a new one where it has none in this range.
     pub(super) fn of(&mut self, tenant: TenantId) -> Result<u32, NoIdentity> {
         if let Some(number) = self.given.get(&tenant)
-            && (self.range.first..=self.range.last).contains(number)
+            && self.may_give(*number)
         {
             return Ok(*number);
         }
         let number = self.next;
-        if number > self.range.last {
+        if !self.may_give(number) {
             return Err(NoIdentity::Exhausted { range: self.range });
         }
         if number >= self.reserved {
@@ -140,6 +140,15 @@ impl Identities {
         self.next = number + 1;
         self.given.insert(tenant, number);
         Ok(number)
+    }
+
+    /// A number that no tenant ever gets: the last of the range. See [`super::raw::kill_user`].
+    pub(super) const fn nobodys(&self) -> u32 {
+        self.range.last
+    }
+
+    fn may_give(&self, number: u32) -> bool {
+        (self.range.first..self.range.last).contains(&number)
     }
 
     /// Whether some tenant has this number.
@@ -230,11 +239,12 @@ mod tests {
     fn a_range_that_is_used_up_says_what_to_do() {
         let place = Place::new("");
         let mut identities = place.open().unwrap();
-        let given: BTreeSet<u32> = (1..=200).map(|number| identities.of(tenant(number)).unwrap()).collect();
-        assert_eq!(given.len(), 200);
-        let error = identities.of(tenant(201)).unwrap_err().to_string();
+        let given: BTreeSet<u32> = (1..=199).map(|number| identities.of(tenant(number)).unwrap()).collect();
+        assert_eq!(given.len(), 199);
+        assert!(!given.contains(&identities.nobodys()), "one is nobody's");
+        let error = identities.of(tenant(200)).unwrap_err().to_string();
         assert!(error.contains("400000..400199") && error.contains("larger range"), "{error}");
-        assert_eq!(identities.of(tenant(200)).unwrap(), 400_199, "those who have one keep it");
+        assert_eq!(identities.of(tenant(199)).unwrap(), 400_198, "those who have one keep it");
     }
 
     #[test]

@@ -54,13 +54,21 @@ impl Users {
         }
     }
 
+    /// A number that nobody runs as.
+    pub(super) const fn nobodys(&self) -> Option<u32> {
+        match self {
+            Self::On(identities) => Some(identities.nobodys()),
+            Self::Off(_) | Self::Broken(_) => None,
+        }
+    }
+
     /// Kills whoever runs as one of our tenants, before anything has been started; how many users there were.
     pub(super) fn kill_left_over(&self) -> usize {
         let Self::On(identities) = self else { return 0 };
         let mut users: Vec<u32> = processes().filter_map(user_of).filter(|id| identities.has_given(*id)).collect();
         users.sort_unstable();
         users.dedup();
-        users.iter().filter(|user| raw::kill_user(**user).unwrap_or(false)).count()
+        users.iter().filter(|user| raw::kill_user(**user, identities.nobodys()).unwrap_or(false)).count()
     }
 }
 

@@ -238,6 +238,7 @@ fn nothing_is_started_without_a_wall_that_is_required() {
     assert!(said.contains("isolation.users is required") && said.contains("mode 700"), "{said}");
 }
 
+/// The last number of the range is nobody's.
 #[test]
 fn a_tenant_for_whom_no_user_is_left_is_refused_and_the_others_go_on() {
     let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
@@ -245,7 +246,7 @@ fn a_tenant_for_whom_no_user_is_left_is_refused_and_the_others_go_on() {
     let config = fs::read_to_string(place.config()).unwrap();
     let range = format!("{first}..{}", first + 2047);
     assert!(config.contains(&range), "{config}");
-    fs::write(place.config(), config.replace(&range, &format!("{first}..{}", first + 1))).unwrap();
+    fs::write(place.config(), config.replace(&range, &format!("{first}..{}", first + 2))).unwrap();
     let _keeper = place.start();
     let mut brain = place.brain();
     brain.spawned("sleep-1-1", 1);
