@@ -34,6 +34,8 @@ pub(super) struct Identities {
     next: u32,
     /// The first that has not been reserved.
     reserved: u32,
+    /// A part of a line was written and could not be taken back.
+    torn: bool,
 }
 
 /// A tenant gets no number.
@@ -87,6 +89,7 @@ impl Identities {
             given: BTreeMap::new(),
             next: range.first,
             reserved: range.first,
+            torn: false,
         };
         identities.read(&text[..whole])?;
         identities.next = identities.next.max(identities.reserved);
@@ -161,8 +164,17 @@ impl Identities {
         self.file.sync_data()
     }
 
+    /// Writes all of a line, or nothing: half a line before others would be damage that no later keeper may pass over.
     fn write(&mut self, line: &str) -> Result<(), NoIdentity> {
-        self.file.write_all(line.as_bytes()).map_err(|source| NoIdentity::File { path: self.path.clone(), source })
+        let error = |source| NoIdentity::File { path: self.path.clone(), source };
+        if self.torn {
+            return Err(error(io::Error::other("it ends in the middle of a line; restart the keeper")));
+        }
+        let before = self.file.metadata().map_err(error)?.len();
+        self.file.write_all(line.as_bytes()).map_err(|source| {
+            self.torn = self.file.set_len(before).is_err();
+            error(source)
+        })
     }
 }
 
@@ -245,6 +257,18 @@ mod tests {
         let error = identities.of(tenant(200)).unwrap_err().to_string();
         assert!(error.contains("400000..400199") && error.contains("larger range"), "{error}");
         assert_eq!(identities.of(tenant(199)).unwrap(), 400_198, "those who have one keep it");
+    }
+
+    #[test]
+    fn where_a_line_cannot_be_written_nor_taken_back_no_more_are_given() {
+        let place = Place::new("7 400000\n");
+        let mut identities = place.open().unwrap();
+        let whole = std::mem::replace(&mut identities.file, OpenOptions::new().write(true).open("/dev/full").unwrap());
+        identities.of(tenant(8)).unwrap_err();
+        identities.file = whole;
+        let error = crate::causes::in_one_line(&identities.of(tenant(8)).unwrap_err());
+        assert!(error.contains("restart the keeper"), "{error}");
+        assert_eq!(identities.of(tenant(7)).unwrap(), 400_000, "those who have one keep it");
     }
 
     #[test]
