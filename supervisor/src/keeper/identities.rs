@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -178,10 +178,16 @@ impl Identities {
     }
 }
 
+/// Whether some tenant has got a number before. Where that cannot be told, one may have.
+pub(super) fn any_given(path: &Path) -> bool {
+    match fs::read_to_string(path) {
+        Ok(text) => text.lines().any(|line| !line.starts_with("reserved ")),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const RANGE: UidRange = UidRange { first: 400_000, last: 400_199 };

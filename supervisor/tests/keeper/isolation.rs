@@ -267,6 +267,26 @@ fn user_ids_that_cannot_be_read_start_nobody() {
 }
 
 #[test]
+fn tenants_that_were_users_of_their_own_do_not_become_the_keeper_when_that_ceases_to_be_possible() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
+    let keeper = place.start();
+    place.brain().spawned("sleep-1-1", 1);
+    drop(keeper);
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+    let _keeper = place.start();
+    let mut brain = place.brain();
+    let said = failure(&mut brain, "sleep-1-1");
+    assert!(said.contains("mode 700") && said.contains("isolation.users = \"off\""), "{said}");
+    let wall = brain.hello.walls.iter().find(|wall| wall.name == "users").unwrap();
+    assert!(!wall.up && wall.detail.contains("mode 700"), "{wall:?}");
+    let config = fs::read_to_string(place.config()).unwrap();
+    fs::write(place.config(), config.replace("[isolation]\n", "[isolation]\nusers = \"off\"\n")).unwrap();
+    brain.say(&etl_supervisor::keeper::protocol::Request::Reload);
+    brain.spawned("sleep-1-1", 2);
+}
+
+#[test]
 fn a_worker_finds_its_directory_empty_whatever_the_one_before_it_left() {
     let script =
         "ls -A | sed 's/^/found /'; echo looked; mkdir -p a/b/c; ln -s /etc/passwd link; chmod 000 a; exec sleep 600";
