@@ -63,7 +63,10 @@ impl Control {
         };
         match self.memory.watches.looked(worker, look, limits, sample.at) {
             Finding::Fine => {}
-            Finding::Replace => self.replace_for_its_memory(worker, &look, limits),
+            Finding::Replace => {
+                self.remark(worker, None);
+                self.replace_for_its_memory(worker, &look, limits);
+            }
             Finding::TooSmall(said) => {
                 let remark = too_small(&said, worker);
                 if said.again {
