@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     packet::{Inbox, Incoming, Outbox},
-    protocol::{MAX_PACKET, Report, Request, VERSION},
+    protocol::{MAX_PACKET, OTHER_VERSION, Report, Request, VERSION},
     raw,
 };
 
@@ -60,6 +60,9 @@ pub enum ClientError {
     /// The keeper does not want to speak to us.
     #[error("the keeper refused: {0}")]
     Refused(String),
+    /// It speaks another version of the protocol.
+    #[error("the keeper refused: {0}; restart the keeper: its workers end with it and are started again")]
+    OtherVersion(String),
     /// Nothing was answered in time.
     #[error("the keeper does not answer")]
     Silent,
@@ -96,6 +99,7 @@ impl Client {
         }
         match timeout(HELLO_WITHIN, client.recv()).await.map_err(|_| ClientError::Silent)?? {
             Report::Hello { pid, queue_types, walls, .. } => Ok((client, Hello { pid, queue_types, walls })),
+            Report::Refused { detail } if detail.contains(OTHER_VERSION) => Err(ClientError::OtherVersion(detail)),
             Report::Refused { detail } => Err(ClientError::Refused(detail)),
             other => Err(ClientError::Refused(format!("it began the conversation with {other:?}"))),
         }

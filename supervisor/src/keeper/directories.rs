@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use nix::unistd::geteuid;
+use nix::{libc, unistd::geteuid};
 
 use super::KeeperError;
 use crate::settings::Runtime;
@@ -16,13 +16,22 @@ use crate::settings::Runtime;
 pub(super) fn prepare(runtime: &Runtime) -> Result<(), KeeperError> {
     // Passing through is all that anybody else may do; the sockets have modes of their own.
     own_directory(&runtime.directory, 0o711)?;
-    own_directory(&runtime.lease_directory(), 0o700)?;
-    own_directory(&runtime.flight_directory(), 0o750)?;
+    own_inner_directory(&runtime.lease_directory(), 0o700)?;
+    own_inner_directory(&runtime.flight_directory(), 0o750)?;
     // Others pass through to the one that is theirs.
-    own_directory(&runtime.work_directory(), 0o711)?;
+    own_inner_directory(&runtime.work_directory(), 0o711)?;
     own_directory(&runtime.state_directory, 0o750)?;
-    own_directory(&runtime.keeper_state_directory(), 0o700)?;
+    own_inner_directory(&runtime.keeper_state_directory(), 0o700)?;
     own_directory(&runtime.log_directory, 0o750)
+}
+
+/// One whose place somebody else may be able to write in, such as the supervisor: a link there could lead anywhere.
+fn own_inner_directory(path: &Path, mode: u32) -> Result<(), KeeperError> {
+    own_directory(path, mode)?;
+    if path.is_symlink() {
+        return Err(KeeperError::UnsafeDirectory { path: path.to_owned(), why: "it is a symbolic link".to_owned() });
+    }
+    Ok(())
 }
 
 fn own_directory(path: &Path, mode: u32) -> Result<(), KeeperError> {
@@ -34,7 +43,10 @@ fn own_directory(path: &Path, mode: u32) -> Result<(), KeeperError> {
     let found = fs::metadata(path).map_err(error)?;
     let (us, owner) = (geteuid().as_raw(), found.uid());
     if owner != us && owner != 0 {
-        return Err(KeeperError::UnsafeDirectory { path: path.to_owned(), why: format!("it belongs to user {owner}") });
+        return Err(KeeperError::UnsafeDirectory {
+            path: path.to_owned(),
+            why: format!("it belongs to user {owner}; while no keeper runs, remove it or give it to user {us}"),
+        });
     }
     if found.mode() & 0o002 != 0 {
         return Err(KeeperError::UnsafeDirectory {
@@ -53,8 +65,11 @@ impl OnlyKeeper {
     pub(super) fn claim(runtime: &Runtime) -> Result<Self, KeeperError> {
         let path = runtime.directory.join("keeper.lock");
         let error = |source| KeeperError::Directory { path: path.clone(), source };
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
-        let mut file = open.map_err(error)?;
+        let mut options = OpenOptions::new();
+        // Who may write in the directory could have put a link to some other file of ours there.
+        let options =
+            options.read(true).write(true).create(true).truncate(false).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+        let mut file = options.open(&path).map_err(error)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -110,6 +125,22 @@ mod tests {
         fs::set_permissions(&runtime.directory, fs::Permissions::from_mode(0o777)).unwrap();
         let error = prepare(&runtime).unwrap_err().to_string();
         assert!(error.contains("everybody may write"), "{error}");
+    }
+
+    #[test]
+    fn links_that_somebody_has_put_there_are_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let runtime = runtime(place.path());
+        prepare(&runtime).unwrap();
+        let precious = place.path().join("precious");
+        fs::write(&precious, "x").unwrap();
+        std::os::unix::fs::symlink(&precious, runtime.directory.join("keeper.lock")).unwrap();
+        OnlyKeeper::claim(&runtime).unwrap_err();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "x");
+        fs::remove_dir(runtime.lease_directory()).unwrap();
+        std::os::unix::fs::symlink(place.path().join("log"), runtime.lease_directory()).unwrap();
+        let error = prepare(&runtime).unwrap_err().to_string();
+        assert!(error.contains("symbolic link"), "{error}");
     }
 
     #[test]

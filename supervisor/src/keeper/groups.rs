@@ -61,13 +61,19 @@ impl Groups {
         let (left_over, until) = (self.workers(), Instant::now() + LEFT_OVERS_GO_WITHIN);
         for leaf in &left_over {
             tracing::warn!(group = %leaf.path().display(), "killing whoever is left in a control group of an earlier keeper");
-            leaf.kill()?;
+            if let Err(error) = leaf.kill() {
+                tracing::error!(group = %leaf.path().display(), %error, "nobody in it could be killed");
+            }
         }
         for leaf in left_over {
             while let Err(error) = leaf.remove() {
                 if Instant::now() >= until {
-                    return Err(error);
+                    // Its worker's next start tries again; every other worker is to have its group.
+                    tracing::error!(group = %leaf.path().display(), %error, "a control group of an earlier keeper stays");
+                    break;
                 }
+                // Somebody may have been on the way into the group.
+                let _ = leaf.kill();
                 std::thread::sleep(Duration::from_millis(2));
             }
         }

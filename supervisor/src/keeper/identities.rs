@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -34,6 +34,8 @@ pub(super) struct Identities {
     next: u32,
     /// The first that has not been reserved.
     reserved: u32,
+    /// A part of a line was written and could not be taken back.
+    torn: bool,
 }
 
 /// A tenant gets no number.
@@ -87,6 +89,7 @@ impl Identities {
             given: BTreeMap::new(),
             next: range.first,
             reserved: range.first,
+            torn: false,
         };
         identities.read(&text[..whole])?;
         identities.next = identities.next.max(identities.reserved);
@@ -112,7 +115,7 @@ impl Identities {
             }
             // A later line is the tenant's number in a later range.
             self.given.insert(tenant, number);
-            if (self.range.first..=self.range.last).contains(&number) {
+            if self.may_give(number) {
                 self.next = self.next.max(number.saturating_add(1));
             }
         }
@@ -122,12 +125,12 @@ impl Identities {
     /// The tenant's number, a new one where it has none in this range.
     pub(super) fn of(&mut self, tenant: TenantId) -> Result<u32, NoIdentity> {
         if let Some(number) = self.given.get(&tenant)
-            && (self.range.first..=self.range.last).contains(number)
+            && self.may_give(*number)
         {
             return Ok(*number);
         }
         let number = self.next;
-        if number > self.range.last {
+        if !self.may_give(number) {
             return Err(NoIdentity::Exhausted { range: self.range });
         }
         if number >= self.reserved {
@@ -142,6 +145,15 @@ impl Identities {
         Ok(number)
     }
 
+    /// A number that no tenant ever gets: the last of the range. See [`super::raw::kill_user`].
+    pub(super) const fn nobodys(&self) -> u32 {
+        self.range.last
+    }
+
+    fn may_give(&self, number: u32) -> bool {
+        (self.range.first..self.range.last).contains(&number)
+    }
+
     /// Whether some tenant has this number.
     pub(super) fn has_given(&self, number: u32) -> bool {
         self.given.values().any(|given| *given == number)
@@ -152,15 +164,30 @@ impl Identities {
         self.file.sync_data()
     }
 
+    /// Writes all of a line, or nothing: half a line before others would be damage that no later keeper may pass over.
     fn write(&mut self, line: &str) -> Result<(), NoIdentity> {
-        self.file.write_all(line.as_bytes()).map_err(|source| NoIdentity::File { path: self.path.clone(), source })
+        let error = |source| NoIdentity::File { path: self.path.clone(), source };
+        if self.torn {
+            return Err(error(io::Error::other("it ends in the middle of a line; restart the keeper")));
+        }
+        let before = self.file.metadata().map_err(error)?.len();
+        self.file.write_all(line.as_bytes()).map_err(|source| {
+            self.torn = self.file.set_len(before).is_err();
+            error(source)
+        })
+    }
+}
+
+/// Whether some tenant has got a number before. Where that cannot be told, one may have.
+pub(super) fn any_given(path: &Path) -> bool {
+    match fs::read_to_string(path) {
+        Ok(text) => text.lines().any(|line| !line.starts_with("reserved ")),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const RANGE: UidRange = UidRange { first: 400_000, last: 400_199 };
@@ -230,11 +257,24 @@ mod tests {
     fn a_range_that_is_used_up_says_what_to_do() {
         let place = Place::new("");
         let mut identities = place.open().unwrap();
-        let given: BTreeSet<u32> = (1..=200).map(|number| identities.of(tenant(number)).unwrap()).collect();
-        assert_eq!(given.len(), 200);
-        let error = identities.of(tenant(201)).unwrap_err().to_string();
+        let given: BTreeSet<u32> = (1..=199).map(|number| identities.of(tenant(number)).unwrap()).collect();
+        assert_eq!(given.len(), 199);
+        assert!(!given.contains(&identities.nobodys()), "one is nobody's");
+        let error = identities.of(tenant(200)).unwrap_err().to_string();
         assert!(error.contains("400000..400199") && error.contains("larger range"), "{error}");
-        assert_eq!(identities.of(tenant(200)).unwrap(), 400_199, "those who have one keep it");
+        assert_eq!(identities.of(tenant(199)).unwrap(), 400_198, "those who have one keep it");
+    }
+
+    #[test]
+    fn where_a_line_cannot_be_written_nor_taken_back_no_more_are_given() {
+        let place = Place::new("7 400000\n");
+        let mut identities = place.open().unwrap();
+        let whole = std::mem::replace(&mut identities.file, OpenOptions::new().write(true).open("/dev/full").unwrap());
+        identities.of(tenant(8)).unwrap_err();
+        identities.file = whole;
+        let error = crate::causes::in_one_line(&identities.of(tenant(8)).unwrap_err());
+        assert!(error.contains("restart the keeper"), "{error}");
+        assert_eq!(identities.of(tenant(7)).unwrap(), 400_000, "those who have one keep it");
     }
 
     #[test]

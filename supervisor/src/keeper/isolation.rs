@@ -21,7 +21,7 @@ use super::{
     limits::Limits,
     program::errno_of,
     protocol::SpawnFailure,
-    raw::Limit,
+    raw::{self, Limit},
     reach,
     template::failed,
     users::Users,
@@ -33,6 +33,8 @@ use crate::settings::{Isolation as Wishes, Queue, Settings, Wish};
 pub(super) struct Isolation {
     pub(super) wishes: Wishes,
     pub(super) users: Users,
+    /// A number that nobody runs as, of the last range whose numbers were given here.
+    nobodys: Option<u32>,
     /// Or why not.
     pub(super) filesystem: Result<Filesystem, String>,
     /// Or why not.
@@ -61,8 +63,10 @@ impl Isolation {
             Wish::Off => Err("switched off by isolation.cgroups".to_owned()),
             Wish::Auto | Wish::Required => Groups::enter(&settings.runtime.directory),
         };
+        let users = Users::new(&wishes, &settings.runtime);
         Self {
-            users: Users::new(&wishes, &settings.runtime),
+            nobodys: users.nobodys(),
+            users,
             filesystem: filesystem(&wishes, config),
             groups,
             limits: Limits::new(),
@@ -77,6 +81,8 @@ impl Isolation {
         let (before, now) = (&self.wishes, &settings.isolation);
         if before.users != now.users || before.uid_range != now.uid_range {
             self.users = Users::new(now, &settings.runtime);
+            // Those who run as one of the numbers before may still have to be killed.
+            self.nobodys = self.users.nobodys().or(self.nobodys);
         }
         if before.filesystem != now.filesystem {
             self.filesystem = filesystem(now, config);
@@ -166,6 +172,11 @@ impl Isolation {
 
     fn group_wanted(&self) -> Option<&Groups> {
         self.groups.as_ref().ok().filter(|_| self.wishes.cgroups != Wish::Off)
+    }
+
+    /// Kills whoever is this user, one that we have given; whether there was anybody.
+    pub(super) fn kill_user(&self, user: u32) -> nix::Result<bool> {
+        raw::kill_user(user, self.nobodys.ok_or(Errno::EINVAL)?)
     }
 
     /// The group of a worker that may have been started with one.

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -43,7 +43,7 @@ impl Leases {
     /// everybody who inherited it.
     pub(super) fn take(&self, worker: &WorkerName) -> io::Result<Attempt> {
         let path = self.path(worker);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let file = open(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Attempt::Taken(file)),
             Err(TryLockError::WouldBlock) => Ok(Attempt::Held(holder(&path, &file))),
@@ -53,7 +53,11 @@ impl Leases {
 
     /// Whether nobody holds it.
     pub(super) fn is_free(&self, worker: &WorkerName) -> io::Result<bool> {
-        Ok(matches!(self.take(worker)?, Attempt::Taken(_)))
+        match open(&self.path(worker))?.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Whether somebody holds any lease at all.
@@ -84,9 +88,13 @@ impl Leases {
     }
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
 /// Says who holds a lock: the process that signed it, else the one that the kernel says took it.
 fn holder(path: &Path, file: &File) -> String {
-    let signed = fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+    let signed = signature(file).and_then(|text| text.trim().parse().ok());
     match signed.filter(|pid| is_open_in(*pid, path)).or_else(|| locker(file.metadata().ok()?.ino())) {
         Some(pid) => {
             let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -94,6 +102,13 @@ fn holder(path: &Path, file: &File) -> String {
         }
         None => "an unknown process".to_owned(),
     }
+}
+
+/// The worker has the file open and may have written a gigabyte to it.
+fn signature(file: &File) -> Option<String> {
+    const LONGEST: u64 = 32;
+    let mut text = String::new();
+    file.take(LONGEST).read_to_string(&mut text).ok().map(|_| text)
 }
 
 fn is_open_in(pid: i32, path: &Path) -> bool {
@@ -150,6 +165,19 @@ mod tests {
         let Attempt::Held(signed) = leases.take(&worker()).unwrap() else { panic!("it is held") };
         assert_eq!(signed, unsigned);
         assert_eq!(leases.held_by(us), Some(worker()));
+    }
+
+    #[test]
+    fn a_lease_that_its_worker_has_made_huge_is_not_read_to_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let leases = Leases::new(directory.path().to_owned());
+        let Attempt::Taken(mut lease) = leases.take(&worker()).unwrap() else { panic!("it was free") };
+        lease.write_all(&[b'1'; 100]).unwrap();
+        lease.set_len(1 << 40).unwrap();
+        assert_eq!(signature(&open(&leases.path(&worker())).unwrap()).map(|text| text.len()), Some(32));
+        let Attempt::Held(holder) = leases.take(&worker()).unwrap() else { panic!("it is held") };
+        assert!(holder.contains(&format!("process {} ", Pid::this())), "{holder}");
+        assert!(!leases.is_free(&worker()).unwrap());
     }
 
     #[test]

@@ -12,6 +12,9 @@ use crate::clock::BootTime;
 /// Version of this protocol. A keeper refuses a brain of another one, because it may be older than the brain's binary.
 pub const VERSION: u32 = 2;
 
+/// What every keeper has said of the protocol when it refused a brain of another version: the one thing both understand.
+pub(super) const OTHER_VERSION: &str = " of the protocol, not ";
+
 /// Largest packet, in bytes.
 pub const MAX_PACKET: usize = 16 * 1024;
 

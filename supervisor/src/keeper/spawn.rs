@@ -138,6 +138,7 @@ fn explain(LaunchFailure { step, errno }: LaunchFailure, command: &Command, user
         Step::Limits => "set limits".to_owned(),
         Step::Session => "begin a session".to_owned(),
         Step::Streams => "connect the standard streams".to_owned(),
+        Step::Deadline => "set a deadline for its start".to_owned(),
         Step::User => format!("become user {}", user.unwrap_or_default()),
         Step::Capabilities => "give up all capabilities".to_owned(),
         Step::Ruleset => "restrict the file system".to_owned(),

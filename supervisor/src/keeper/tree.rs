@@ -8,7 +8,11 @@
 //! What gets away: a process that has closed the lease, lost its environment (or made itself unreadable), left the session, and
 //! whose parent is gone. It takes some effort, and a cgroup is the cure.
 
-use std::{fs, os::unix::ffi::OsStrExt};
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::unix::ffi::OsStrExt,
+};
 
 use etl_shared::{WorkerName, environment};
 use nix::{
@@ -17,6 +21,9 @@ use nix::{
 };
 
 use super::{lease::Leases, process_table::ProcessTable, raw, users::user_of};
+
+/// Bytes of an environment that are looked at.
+const MOST_ENVIRONMENT: u64 = 256 * 1024;
 
 /// Whose a process is.
 #[derive(Debug, PartialEq, Eq)]
@@ -173,7 +180,9 @@ fn children(pid: Pid) -> Vec<Pid> {
 }
 
 fn marks_in_environment(pid: Pid) -> Option<(WorkerName, u64)> {
-    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut environ = Vec::new();
+    // A process says itself where its environment lies, and may call all of its memory that. Ours is at the beginning.
+    File::open(format!("/proc/{pid}/environ")).ok()?.take(MOST_ENVIRONMENT).read_to_end(&mut environ).ok()?;
     let value = |name: &str| {
         environ.split(|byte| *byte == 0).find_map(|variable| {
             let rest = variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use nix::unistd::Pid;
 
 use super::{
-    identities::{Identities, clash},
+    identities::{self, Identities, clash},
     privileges, raw, reach,
 };
 use crate::settings::{Isolation, Runtime, UidRange, Wish};
@@ -27,23 +27,33 @@ impl Users {
             return Self::Off("switched off by isolation.users".to_owned());
         }
         let range = wishes.uid_range;
-        let missing = privileges::missing();
-        if !missing.is_empty() {
-            return Self::Off(format!(
-                "the keeper has no {}: run it as root or as the systemd unit",
-                missing.join(", ")
-            ));
+        let path = runtime.keeper_state_directory().join("identities");
+        match Self::impossible(range, runtime) {
+            // Tenants that were users of their own do not become one user because of what somebody else has changed.
+            Some(why) if identities::any_given(&path) => {
+                return Self::Broken(format!(
+                    "{why}; with isolation.users = \"off\" workers would run as the keeper's user"
+                ));
+            }
+            Some(why) => return Self::Off(why),
+            None => {}
         }
-        if let Some(clash) = clash(range, Path::new("/")).or_else(|| other_keeper(range)) {
-            return Self::Off(format!("isolation.uid_range = \"{range}\": {clash}; choose another range"));
-        }
-        if let Err(why) = reach::by_others(&runtime.directory) {
-            return Self::Off(format!("runtime.directory: {why}"));
-        }
-        match Identities::open(&runtime.keeper_state_directory().join("identities"), range) {
+        match Identities::open(&path, range) {
             Ok(identities) => Self::On(identities),
             Err(error) => Self::Broken(crate::causes::in_one_line(&error)),
         }
+    }
+
+    /// Why this machine does not allow it, or not with this range.
+    fn impossible(range: UidRange, runtime: &Runtime) -> Option<String> {
+        let missing = privileges::missing();
+        if !missing.is_empty() {
+            return Some(format!("the keeper has no {}: run it as root or as the systemd unit", missing.join(", ")));
+        }
+        if let Some(clash) = clash(range, Path::new("/")).or_else(|| other_keeper(range)) {
+            return Some(format!("isolation.uid_range = \"{range}\": {clash}; choose another range"));
+        }
+        reach::by_others(&runtime.directory).err().map(|why| format!("runtime.directory: {why}"))
     }
 
     /// Why workers are not users of their own.
@@ -54,13 +64,21 @@ impl Users {
         }
     }
 
+    /// A number that nobody runs as.
+    pub(super) const fn nobodys(&self) -> Option<u32> {
+        match self {
+            Self::On(identities) => Some(identities.nobodys()),
+            Self::Off(_) | Self::Broken(_) => None,
+        }
+    }
+
     /// Kills whoever runs as one of our tenants, before anything has been started; how many users there were.
     pub(super) fn kill_left_over(&self) -> usize {
         let Self::On(identities) = self else { return 0 };
         let mut users: Vec<u32> = processes().filter_map(user_of).filter(|id| identities.has_given(*id)).collect();
         users.sort_unstable();
         users.dedup();
-        users.iter().filter(|user| raw::kill_user(**user).unwrap_or(false)).count()
+        users.iter().filter(|user| raw::kill_user(**user, identities.nobodys()).unwrap_or(false)).count()
     }
 }
 

@@ -5,6 +5,7 @@ use nix::unistd::geteuid;
 
 use super::{
     isolation::{Isolation, unreachable},
+    protocol::brief,
     template::Templates,
     users::Users,
 };
@@ -24,7 +25,8 @@ pub(super) fn of(isolation: &Isolation, templates: &Templates) -> Vec<Wall> {
 }
 
 fn wall(name: &str, up: bool, detail: String) -> Wall {
-    Wall { name: name.to_owned(), up, detail }
+    // All of them travel in one report.
+    Wall { name: name.to_owned(), up, detail: brief(detail) }
 }
 
 fn users(isolation: &Isolation, templates: &Templates) -> Wall {

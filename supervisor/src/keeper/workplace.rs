@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     ffi::{CStr, CString},
     fs::{self, DirBuilder},
+    hash::{BuildHasher, RandomState},
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -36,6 +37,8 @@ pub(super) struct Workplaces {
     /// Set aside and not yet gone.
     old: VecDeque<PathBuf>,
     last_aside: u64,
+    /// Directories that were moved out of others so far, beginning anywhere: nobody can have prepared their names.
+    risen: u64,
 }
 
 impl Workplaces {
@@ -44,7 +47,7 @@ impl Workplaces {
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
         let old = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes()));
         let old = old.map(|entry| entry.path()).collect();
-        Self { directory, old, last_aside: 0 }
+        Self { directory, old, last_aside: 0, risen: RandomState::new().hash_one(0) }
     }
 
     /// The worker's directory.
@@ -87,7 +90,7 @@ impl Workplaces {
     /// Removes some of what was set aside; whether anything is left.
     pub(super) fn tidy(&mut self) -> bool {
         let Some(oldest) = self.old.front() else { return false };
-        match empty(oldest, AT_ONCE)
+        match empty(oldest, AT_ONCE, &mut self.risen)
             .and_then(|gone| if gone { fs::remove_dir(oldest).map(|()| true) } else { Ok(false) })
         {
             Ok(false) => {}
@@ -104,10 +107,9 @@ impl Workplaces {
 
 /// Removes up to so many entries; whether the directory is empty then. Directories inside of it are brought up to the top one
 /// after the other, so that no depth is too deep.
-fn empty(path: &Path, most: usize) -> io::Result<bool> {
+fn empty(path: &Path, most: usize, risen: &mut u64) -> io::Result<bool> {
     let top = own(AT_FDCWD, &CString::new(path.as_os_str().as_encoded_bytes())?)?;
     let mut steps = most;
-    let mut risen = 0_u64;
     loop {
         let names = entries(&top, steps)?;
         if names.is_empty() {
@@ -130,7 +132,7 @@ fn empty(path: &Path, most: usize) -> io::Result<bool> {
                 if is_directory_after_removal(&inner, &child)? {
                     // To be moved it has to be ours: its entry for the directory above changes.
                     drop(own(inner.as_fd(), &child)?);
-                    rise(&inner, &child, &top, &mut risen)?;
+                    rise(&inner, &child, &top, risen, &mut steps)?;
                 }
             }
             match unlinkat(&top, name.as_c_str(), UnlinkatFlags::RemoveDir) {
@@ -145,16 +147,18 @@ fn empty(path: &Path, most: usize) -> io::Result<bool> {
     }
 }
 
-/// Moves a directory to the top under a name that nobody has.
-fn rise(from: &OwnedFd, name: &CStr, top: &OwnedFd, risen: &mut u64) -> io::Result<()> {
-    loop {
-        *risen += 1;
-        match renameat(from, name, top, format!(".risen-{risen}").as_str()) {
+/// Moves a directory to the top under a name that nobody has; leaves it for later where there are too many of such names.
+fn rise(from: &OwnedFd, name: &CStr, top: &OwnedFd, risen: &mut u64, steps: &mut usize) -> io::Result<()> {
+    while *steps > 0 {
+        *steps -= 1;
+        *risen = risen.wrapping_add(1);
+        match renameat(from, name, top, format!(".risen-{risen:016x}").as_str()) {
             Ok(()) | Err(Errno::ENOENT) => return Ok(()),
             Err(Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOTDIR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
+    Ok(())
 }
 
 /// Removes what is no directory; whether it is one.
@@ -241,6 +245,26 @@ mod tests {
         workplaces.prepare(&worker(), None).unwrap();
         assert_eq!(fs::read_to_string(outside.path().join("precious")).unwrap(), "x");
         assert!(path.symlink_metadata().unwrap().is_dir());
+    }
+
+    #[test]
+    fn names_that_a_worker_has_prepared_are_tried_only_so_often_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let mut workplaces = Workplaces::new(place.path().to_owned());
+        let path = workplaces.prepare(&worker(), None).unwrap();
+        let (inner, first) = (path.join("inner"), workplaces.risen);
+        fs::create_dir_all(inner.join("child/more")).unwrap();
+        for number in 1..=20 {
+            fs::create_dir_all(path.join(format!(".risen-{:016x}/more", first.wrapping_add(number)))).unwrap();
+        }
+        let open = |path: &Path| open(path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
+        let (top, inner) = (open(&path), open(&inner));
+        let (mut risen, mut steps) = (first, 15);
+        rise(&inner, c"child", &top, &mut risen, &mut steps).unwrap();
+        assert_eq!((steps, risen), (0, first.wrapping_add(15)));
+        steps = 15;
+        rise(&inner, c"child", &top, &mut risen, &mut steps).unwrap();
+        assert_eq!(steps, 9, "and goes on where it was");
     }
 
     #[test]

@@ -96,8 +96,10 @@ pub(super) struct Memory {
     asked: Option<(BootTime, u32)>,
     killed_at: Option<BootTime>,
     too_small: Option<u64>,
+    /// That was said of this process because it had not settled anything yet.
+    said_of_fresh: Option<u64>,
     said_at: Option<BootTime>,
-    /// When processes were replaced that had lived shortly or done nothing.
+    /// When processes were replaced that had lived shortly, done nothing or had too much from their start.
     barren: VecDeque<BootTime>,
 }
 
@@ -171,7 +173,19 @@ impl Memory {
         fits
     }
 
+    /// A process that had too much before its first message was settled may have had a large message. Once it is past that and
+    /// still has too much, another one may do better: whether what was said does not hold any longer.
+    fn thinks_again(&mut self, look: Look) -> bool {
+        let past_its_first = look.age >= FRESH && look.work.is_some_and(|work| work.settled > 0);
+        let again = self.too_small.is_some() && self.said_of_fresh == Some(look.incarnation) && past_its_first;
+        if again {
+            (self.too_small, self.said_of_fresh) = (None, None);
+        }
+        again
+    }
+
     fn has_too_much(&mut self, look: Look, limits: MemoryLimits, now: BootTime) -> Finding {
+        let doubtful = self.thinks_again(look);
         if self.too_small.is_some() || self.asked.is_some_and(|(again_at, _)| now < again_at) {
             return Finding::Fine;
         }
@@ -180,9 +194,11 @@ impl Memory {
         // A message in hand would come back to the next process, which would be here again before it has settled it.
         let fresh = look.work.map_or(young, |work| work.settled == 0 && (work.in_hand || young));
         let asked_before = self.asked.map_or(0, |(_, times)| times);
-        let barren = young || idle_life;
+        // Where it was no large message, this is for nothing, and goes on only so often.
+        let barren = young || idle_life || doubtful;
         if fresh || (barren && asked_before == 0 && self.barren.len() >= BARREN) {
             self.too_small = Some(limits.soft);
+            self.said_of_fresh = fresh.then_some(look.incarnation);
             let in_vain = if fresh { 0 } else { self.barren.len() };
             let again = self.said_at.replace(now).is_some();
             return Finding::TooSmall(TooSmall { soft: limits.soft, uses: look.resident, in_vain, again });

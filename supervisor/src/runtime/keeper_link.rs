@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     keeper::{
-        self, Client, Hello,
+        self, Client, ClientError, Hello,
         protocol::{Report, Request},
     },
     settings::Runtime,
@@ -18,6 +18,22 @@ use crate::{
 
 /// Delay before a lost keeper is looked for again, when the first look found none.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// The same for one of another version: somebody has to restart it.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why there is no line.
+#[derive(Debug)]
+struct NoLine {
+    problem: String,
+    look_again: Duration,
+}
+
+impl From<String> for NoLine {
+    fn from(problem: String) -> Self {
+        Self { problem, look_again: LOOK_AGAIN }
+    }
+}
 
 /// What comes over the line.
 #[derive(Debug)]
@@ -49,7 +65,7 @@ pub(super) struct KeeperLink {
 
 #[derive(Debug)]
 enum Line {
-    Looking(JoinHandle<Result<(Client, Hello), String>>),
+    Looking(JoinHandle<Result<(Client, Hello), NoLine>>),
     Open(Box<Client>),
     Closed { look_at: Instant },
 }
@@ -70,14 +86,14 @@ impl KeeperLink {
                     self.line = Line::Looking(tokio::spawn(look(config, runtime, may_start)));
                 }
                 Line::Looking(search) => {
-                    let outcome = search.await.unwrap_or_else(|error| Err(error.to_string()));
+                    let outcome = search.await.unwrap_or_else(|error| Err(error.to_string().into()));
                     match outcome {
                         Ok((client, Hello { pid, walls, .. })) => {
                             self.line = Line::Open(Box::new(client));
                             return FromKeeper::Connected { pid, walls };
                         }
-                        Err(problem) => {
-                            self.line = Line::Closed { look_at: Instant::now() + LOOK_AGAIN };
+                        Err(NoLine { problem, look_again }) => {
+                            self.line = Line::Closed { look_at: Instant::now() + look_again };
                             return FromKeeper::Absent(problem);
                         }
                     }
@@ -102,13 +118,18 @@ impl KeeperLink {
     }
 }
 
-async fn look(config: PathBuf, runtime: Runtime, may_start: bool) -> Result<(Client, Hello), String> {
+async fn look(config: PathBuf, runtime: Runtime, may_start: bool) -> Result<(Client, Hello), NoLine> {
     let socket = runtime.keeper_socket();
     match Client::connect(&socket).await {
         Ok(found) => return Ok(found),
-        Err(error) if !may_start => return Err(format!("no keeper answers at {}: {error}", socket.display())),
+        // There is one: another could not be started beside it.
+        Err(error @ ClientError::OtherVersion(_)) => {
+            return Err(NoLine { problem: error.to_string(), look_again: ASK_AGAIN });
+        }
+        Err(error @ ClientError::Refused(_)) => return Err(error.to_string().into()),
+        Err(error) if !may_start => return Err(format!("no keeper answers at {}: {error}", socket.display()).into()),
         Err(_) => {}
     }
     keeper::start_detached(&config, &runtime).await.map_err(|error| error.to_string())?;
-    Client::connect(&socket).await.map_err(|error| error.to_string())
+    Ok(Client::connect(&socket).await.map_err(|error| error.to_string())?)
 }

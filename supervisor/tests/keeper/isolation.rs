@@ -238,6 +238,7 @@ fn nothing_is_started_without_a_wall_that_is_required() {
     assert!(said.contains("isolation.users is required") && said.contains("mode 700"), "{said}");
 }
 
+/// The last number of the range is nobody's.
 #[test]
 fn a_tenant_for_whom_no_user_is_left_is_refused_and_the_others_go_on() {
     let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
@@ -245,7 +246,7 @@ fn a_tenant_for_whom_no_user_is_left_is_refused_and_the_others_go_on() {
     let config = fs::read_to_string(place.config()).unwrap();
     let range = format!("{first}..{}", first + 2047);
     assert!(config.contains(&range), "{config}");
-    fs::write(place.config(), config.replace(&range, &format!("{first}..{}", first + 1))).unwrap();
+    fs::write(place.config(), config.replace(&range, &format!("{first}..{}", first + 2))).unwrap();
     let _keeper = place.start();
     let mut brain = place.brain();
     brain.spawned("sleep-1-1", 1);
@@ -263,6 +264,26 @@ fn user_ids_that_cannot_be_read_start_nobody() {
     let _keeper = place.start();
     let said = failure(&mut place.brain(), "sleep-1-1");
     assert!(said.contains("damaged in line 1"), "{said}");
+}
+
+#[test]
+fn tenants_that_were_users_of_their_own_do_not_become_the_keeper_when_that_ceases_to_be_possible() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new("[queues.sleep]\ncommand = [\"sleep\", \"600\"]\n");
+    let keeper = place.start();
+    place.brain().spawned("sleep-1-1", 1);
+    drop(keeper);
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap();
+    let _keeper = place.start();
+    let mut brain = place.brain();
+    let said = failure(&mut brain, "sleep-1-1");
+    assert!(said.contains("mode 700") && said.contains("isolation.users = \"off\""), "{said}");
+    let wall = brain.hello.walls.iter().find(|wall| wall.name == "users").unwrap();
+    assert!(!wall.up && wall.detail.contains("mode 700"), "{wall:?}");
+    let config = fs::read_to_string(place.config()).unwrap();
+    fs::write(place.config(), config.replace("[isolation]\n", "[isolation]\nusers = \"off\"\n")).unwrap();
+    brain.say(&etl_supervisor::keeper::protocol::Request::Reload);
+    brain.spawned("sleep-1-1", 2);
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod isolation;
 mod never_two;
 mod spawning;
 mod stopping;
+mod storm;
 mod timing;

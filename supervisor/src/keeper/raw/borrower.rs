@@ -25,6 +25,10 @@ pub(super) const NO_CAPABILITIES: [u32; 6] = [0; 6];
 /// There are 41 today; asking for one that does not exist ends the loop.
 const MOST_CAPABILITIES: c_ulong = 64;
 
+/// The kernel holds the keeper for as long as somebody borrows its memory, and whoever runs as the same user may stop that one at
+/// any moment. It needs a hundredth of this.
+const BORROWED_SECONDS: libc::time_t = 2;
+
 /// What the borrower reads, and the one place that it writes to.
 pub(super) struct Context {
     pub(super) program: *const c_char,
@@ -152,12 +156,33 @@ unsafe fn change_user(user: Option<u32>) -> Result<(), Step> {
             }
         }
         if let Some(id) = user {
+            check_long(end_in_time(), Step::Deadline)?;
             check_long(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>()), Step::User)?;
             check_long(libc::syscall(libc::SYS_setresgid, id, id, id), Step::User)?;
             check_long(libc::syscall(libc::SYS_setresuid, id, id, id), Step::User)?;
         }
         let header: [u32; 2] = [CAPABILITY_VERSION, 0];
         check_long(libc::syscall(libc::SYS_capset, header.as_ptr(), NO_CAPABILITIES.as_ptr()), Step::Capabilities)
+    }
+}
+
+/// Has the kernel kill this process unless it executes or ends in time, however it is kept from that; a process that is stopped
+/// is killed too. By system calls, because the C library keeps timers in its own memory. The error is -1.
+///
+/// SAFETY: as above.
+pub(super) unsafe fn end_in_time() -> c_long {
+    // SAFETY: as above; what is pointed at lies in this frame, and all zeroes are valid values of both structures.
+    unsafe {
+        let mut event: libc::sigevent = mem::zeroed();
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGKILL;
+        let mut timer: c_int = 0;
+        if libc::syscall(libc::SYS_timer_create, libc::CLOCK_MONOTONIC, &raw const event, &raw mut timer) == -1 {
+            return -1;
+        }
+        let mut once: libc::itimerspec = mem::zeroed();
+        once.it_value.tv_sec = BORROWED_SECONDS;
+        libc::syscall(libc::SYS_timer_settime, timer, 0, &raw const once, ptr::null_mut::<libc::itimerspec>())
     }
 }
 

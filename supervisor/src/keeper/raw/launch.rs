@@ -7,6 +7,7 @@
 //! * The borrower has a stack of its own, and writes to the keeper's memory only the failure and `errno`.
 //! * Every signal is blocked in the keeper, hence in the borrower, until no handler is installed there any more.
 //! * The descriptor table, working directory, umask and signal dispositions are copies; changing them does not touch the keeper.
+//! * Nobody can hold the borrower for long: before it becomes a user whose processes may stop it, it sets itself a deadline.
 //! * The borrower never returns, allocates, takes a lock or unwinds: it executes or calls `_exit`.
 
 use std::{
@@ -71,6 +72,7 @@ pub(in crate::keeper) enum Step {
     Limits,
     Session,
     Streams,
+    Deadline,
     User,
     Capabilities,
     Parent,

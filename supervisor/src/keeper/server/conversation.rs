@@ -23,7 +23,7 @@ use crate::{
         credentials::is_sealed,
         peer::{Peer, Said},
         process_table::Token,
-        protocol::{Report, Request, Scope, SpawnFailure, VERSION, brief},
+        protocol::{OTHER_VERSION, Report, Request, Scope, SpawnFailure, VERSION, brief},
         template::failed,
         tree, walls,
     },
@@ -135,7 +135,7 @@ impl Server {
     fn greet(&mut self, version: u32) {
         let Some(peer) = &mut self.peer else { return };
         if version != VERSION {
-            let detail = format!("this keeper speaks version {VERSION} of the protocol, not {version}");
+            let detail = format!("this keeper speaks version {VERSION}{OTHER_VERSION}{version}");
             peer.tell(&Report::Refused { detail });
             return self.forget_peer();
         }

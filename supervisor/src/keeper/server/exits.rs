@@ -64,7 +64,7 @@ impl Server {
         }
         if let Some(user) = process.user
             && self.table.of_user(user).all(|worker| *worker == process.worker)
-            && let Err(errno) = raw::kill_user(user)
+            && let Err(errno) = self.parts.spawner.isolation.kill_user(user)
         {
             tracing::warn!(worker = %process.worker, user, %errno, "processes of the user not killed");
         }
@@ -84,7 +84,7 @@ impl Server {
         let user_is_gone = match process.user {
             // Another worker of the same tenant is the same user.
             Some(user) if self.table.of_user(user).next().is_none() => {
-                raw::kill_user(user).is_ok_and(|somebody| !somebody)
+                self.parts.spawner.isolation.kill_user(user).is_ok_and(|somebody| !somebody)
             }
             _ => true,
         };

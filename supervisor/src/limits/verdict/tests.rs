@@ -83,6 +83,29 @@ fn a_message_that_takes_long_and_much_is_not_taken_from_one_process_after_the_ot
 }
 
 #[test]
+fn one_that_has_too_much_since_a_large_first_message_is_replaced_once_that_is_settled() {
+    let mut memory = Memory::default();
+    let on_it = Look { age: Duration::from_mins(10), work: Some(Work { settled: 0, in_hand: true }), ..NEW };
+    assert!(matches!(watch(&mut memory, on_it, 0, 100)[..], [(2, Finding::TooSmall(_))]));
+    let done = Look { work: Some(Work { settled: 1, in_hand: true }), ..on_it };
+    assert_eq!(watch(&mut memory, done, 100, 3), [(0, Finding::Replace)]);
+}
+
+#[test]
+fn a_program_that_always_has_too_much_is_replaced_for_that_only_so_often() {
+    let mut memory = Memory::default();
+    let mut replaced = 0;
+    for life in 0..40 {
+        let incarnation = 2 + life;
+        watch(&mut memory, Look { incarnation, ..NEW }, life * 80, 10);
+        let seasoned = Look { incarnation, age: Duration::from_secs(70), ..SEASONED };
+        let found = watch(&mut memory, seasoned, life * 80 + 70, 5);
+        replaced += found.iter().filter(|(_, finding)| *finding == Finding::Replace).count();
+    }
+    assert_eq!(replaced, BARREN);
+}
+
+#[test]
 fn a_program_without_a_record_is_fresh_for_a_minute() {
     let silent = Look { work: None, ..SEASONED };
     assert_eq!(watch(&mut Memory::default(), silent, 0, 3), [(2, Finding::Replace)]);

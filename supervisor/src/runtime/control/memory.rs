@@ -56,13 +56,17 @@ impl Control {
             leaving: matches!(self.fleet.slot(worker).map(Slot::state), Some(State::Stopping { .. }))
                 || self.reliefs.stands_in_for(worker).is_some(),
             work: sample.messages.map(|messages| Work {
-                settled: messages.done + messages.dead_lettered,
+                // The process writes both itself, whatever it likes.
+                settled: messages.done.saturating_add(messages.dead_lettered),
                 in_hand: messages.phase.has_messages_in_hand(),
             }),
         };
         match self.memory.watches.looked(worker, look, limits, sample.at) {
             Finding::Fine => {}
-            Finding::Replace => self.replace_for_its_memory(worker, &look, limits),
+            Finding::Replace => {
+                self.remark(worker, None);
+                self.replace_for_its_memory(worker, &look, limits);
+            }
             Finding::TooSmall(said) => {
                 let remark = too_small(&said, worker);
                 if said.again {
