@@ -159,7 +159,9 @@ impl Rotation {
                 vec![Act::Relieve(staying, to)]
             }
             Stage::Returning { from, why, relieved, replaced } => {
-                let moved: Vec<&Seen> = processes.iter().filter(|seen| seen.generation == Some(*from)).collect();
+                // One of which nothing is known may have been moved by an earlier life.
+                let moved: Vec<&Seen> =
+                    processes.iter().filter(|seen| seen.generation != Some(self.current)).collect();
                 let staying: Vec<WorkerName> =
                     moved.iter().filter(|seen| seen.up).map(|seen| seen.worker.clone()).collect();
                 if moved.is_empty() {
@@ -271,6 +273,18 @@ mod tests {
     fn an_earlier_life_s_rotation_goes_on_with_processes_of_which_nothing_is_known() {
         let mut rotation = Rotation::resume(tenant(), 1, 2);
         assert_eq!(rotation.look(&[seen(None, true)], false), [Act::Relieve(vec![worker()], 2)]);
+    }
+
+    #[test]
+    fn secrets_that_an_earlier_life_may_have_handed_over_are_not_deleted_under_their_process() {
+        let mut rotation = Rotation::resume(tenant(), 1, 2);
+        let unknown = [seen(None, true)];
+        assert_eq!(rotation.look(&unknown, false), [Act::Relieve(vec![worker()], 2)]);
+        rotation.relieved(NEXT, &Ending::Failed("not ready".to_owned()));
+        assert_eq!(rotation.look(&unknown, false), [Act::Relieve(vec![worker()], 1)]);
+        assert_eq!(rotation.look(&[seen(None, false)], false), [], "it still leaves");
+        let discard = Act::Order(AccountOrder::Discard { tenant: tenant(), generation: 2 });
+        assert_eq!(rotation.look(&[seen(Some(1), true)], false), [discard]);
     }
 
     #[test]
