@@ -21,6 +21,6 @@ pub use database::{Walls, WallsError};
 pub use derive::{Kind, MasterKey, MasterKeyError};
 pub use desk::WantedTenants;
 pub use names::Names;
-pub use news::{AccountNews, AccountOrder};
+pub use news::{AccountNews, AccountOrder, Unsettled};
 pub use rotation::{Act, Rotation, Seen};
 pub use task::{AccountsError, AccountsTask};

@@ -10,7 +10,7 @@ use etl_shared::TenantId;
 use tokio::time::Instant;
 
 use super::{
-    AccountNews, AccountOrder,
+    AccountNews, AccountOrder, Unsettled,
     settle::{Job, Problem, Standing},
 };
 
@@ -170,7 +170,10 @@ impl Entry {
             }
             Some(AccountOrder::Adopt { .. } | AccountOrder::Discard { .. }) => {
                 self.prepared = None;
-                news.push(AccountNews::Settled { tenant, outcome: standing.current.ok_or_else(none) });
+                news.push(AccountNews::Settled {
+                    tenant,
+                    outcome: standing.current.ok_or_else(|| Unsettled::Ever(none())),
+                });
             }
             Some(AccountOrder::Repair { .. }) => self.said = None,
             None => {}
@@ -198,20 +201,26 @@ impl Entry {
         let delay = AGAIN.0.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(AGAIN.1);
         self.again_at = Some(now + delay);
         self.dirty = true;
-        let outcome = Err(why.to_owned());
         match &job.order {
             Some(AccountOrder::Prepare { .. }) => {
                 self.abandon = true;
-                return vec![AccountNews::Prepared { tenant, outcome }];
+                return vec![AccountNews::Prepared { tenant, outcome: Err(why.to_owned()) }];
             }
             Some(order @ (AccountOrder::Adopt { .. } | AccountOrder::Discard { .. })) => {
-                if matches!(problem, Problem::Later(_)) {
-                    self.orders.push_front(order.clone());
-                    if self.failures > 1 {
-                        return Vec::new();
+                let reason = match problem {
+                    Problem::Never(why) => {
+                        self.prepared = None;
+                        Unsettled::Ever(why.clone())
                     }
-                }
-                return vec![AccountNews::Settled { tenant, outcome }];
+                    Problem::Later(why) => {
+                        self.orders.push_front(order.clone());
+                        if self.failures > 1 {
+                            return Vec::new();
+                        }
+                        Unsettled::Yet(why.clone())
+                    }
+                };
+                return vec![AccountNews::Settled { tenant, outcome: Err(reason) }];
             }
             Some(order @ AccountOrder::Repair { .. }) => {
                 self.orders.push_front(order.clone());

@@ -69,6 +69,24 @@ fn what_cannot_be_settled_is_said_once_and_tried_again_ever_more_rarely() {
 }
 
 #[test]
+fn an_adoption_of_what_is_gone_is_answered_and_not_tried_again() {
+    let (mut desk, now) = (Desk::default(), Instant::now());
+    desk.order(AccountOrder::Prepare { tenant: tenant(1) });
+    let job = desk.start(tenant(1));
+    desk.finish(&job, Ok(Standing { next: Some(2), ..FINE }), now);
+    desk.order(AccountOrder::Adopt { tenant: tenant(1), generation: 2 });
+    let job = desk.start(tenant(1));
+    let news = desk.finish(&job, Err(Problem::Never("gone".to_owned())), now);
+    let outcome = Err(Unsettled::Ever("gone".to_owned()));
+    assert_eq!(news, [AccountNews::Settled { tenant: tenant(1), outcome }]);
+    desk.order(AccountOrder::Repair { tenant: tenant(1) });
+    let job = desk.start(tenant(1));
+    assert_eq!(job.order, Some(AccountOrder::Repair { tenant: tenant(1) }));
+    let ready = AccountNews::Ready { tenant: tenant(1), generation: 1, next: None };
+    assert_eq!(desk.finish(&job, Ok(FINE), now), [ready], "also where it has been said before");
+}
+
+#[test]
 fn a_preparation_that_failed_is_answered_and_cleaned_up_and_not_tried_again() {
     let (mut desk, now) = (Desk::default(), Instant::now());
     desk.order(AccountOrder::Prepare { tenant: tenant(1) });

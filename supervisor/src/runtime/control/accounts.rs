@@ -55,7 +55,7 @@ pub(super) struct Account {
     missing: Option<String>,
     pub(super) rotation: Option<(u64, Rotation)>,
     repaired_at: Option<Instant>,
-    repairing: bool,
+    pub(super) repairing: bool,
     pub(super) last_rotation: Option<etl_shared::api::LastRotation>,
 }
 

@@ -7,7 +7,7 @@ use etl_shared::{
 
 use super::{Control, Going};
 use crate::{
-    accounts::{Act, Rotation, Seen},
+    accounts::{AccountOrder, Act, Rotation, Seen, Unsettled},
     clock::{BootTime, rfc3339},
     lifecycle::{Crew, Event, Outcome, Purpose, StopCause, Wanted},
     runtime::handle::{ControlError, Selection},
@@ -73,8 +73,8 @@ impl Control {
         self.tell_rotation(tenant, |rotation| rotation.prepared(outcome));
     }
 
-    pub(super) fn rotation_settled(&mut self, tenant: TenantId, outcome: &Result<u32, String>) {
-        if let Err(why) = outcome {
+    pub(super) fn rotation_settled(&mut self, tenant: TenantId, outcome: &Result<u32, Unsettled>) {
+        if let Err(Unsettled::Yet(why)) = outcome {
             tracing::warn!(%tenant, why, "its accounts could not be put in order; it is tried again");
         }
         self.tell_rotation(tenant, |rotation| rotation.settled(outcome));
@@ -149,6 +149,10 @@ impl Control {
         for act in acts {
             match act {
                 Act::Order(order) => {
+                    // Those that leave meanwhile, because theirs are gone, are tried again when there are some.
+                    if matches!(order, AccountOrder::Repair { .. }) {
+                        self.accounts.of.entry(tenant).or_default().repairing = true;
+                    }
                     if let Some(parts) = &self.parts.accounts {
                         let _ = parts.orders.send(order);
                     }
