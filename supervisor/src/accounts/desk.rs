@@ -120,7 +120,7 @@ impl Desk {
             Ok(standing) => {
                 entry.failures = 0;
                 entry.again_at = None;
-                entry.abandon = false;
+                entry.abandon &= !job.abandon && !matches!(job.order, Some(AccountOrder::Prepare { .. }));
                 entry.done(job, standing)
             }
             Err(problem) => entry.failed(job, &problem, now),
@@ -133,7 +133,8 @@ impl Desk {
             return None;
         }
         let entry = self.entries.entry(tenant).or_default();
-        entry.ready(tenant, current, next)
+        // What was given up is not gone on with.
+        entry.ready(tenant, current, next.filter(|_| !entry.abandon))
     }
 
     /// Nothing can be done for anybody. Orders wait, except for what somebody waits for.
@@ -141,7 +142,9 @@ impl Desk {
         let mut news = Vec::new();
         for (tenant, entry) in &mut self.entries {
             let prepare = |order: &AccountOrder| matches!(order, AccountOrder::Prepare { .. });
-            for _ in 0..entry.orders.iter().filter(|order| prepare(order)).count() {
+            for _ in entry.orders.iter().filter(|order| prepare(order)) {
+                // It may have been begun before the connection broke.
+                entry.abandon = true;
                 news.push(AccountNews::Prepared { tenant: *tenant, outcome: Err(why.to_owned()) });
             }
             entry.orders.retain(|order| !prepare(order));
