@@ -40,7 +40,7 @@ impl Control {
     }
 
     fn begin_rotation(&mut self, tenant: TenantId, number: u64) {
-        let missing = self.accounts_missing(tenant);
+        let missing = self.why_missing(tenant);
         let account = self.accounts.of.entry(tenant).or_default();
         match (&mut account.rotation, account.generation, missing) {
             // Whoever asks in the middle of one waits for its end.
@@ -117,12 +117,7 @@ impl Control {
             return;
         }
         for tenant in std::mem::take(&mut self.accounts.touched) {
-            let busy = self
-                .parts
-                .settings
-                .queues
-                .keys()
-                .any(|queue_type| self.reliefs.concerns(&Crew { queue_type: queue_type.clone(), tenant }));
+            let busy = self.fleet.workers_of(tenant).any(|(worker, _)| self.reliefs.concerns(&Crew::of(worker)));
             let processes = self.seen(tenant);
             let Some((_, rotation)) = self.accounts.of.get_mut(&tenant).and_then(|account| account.rotation.as_mut())
             else {
