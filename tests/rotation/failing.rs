@@ -2,7 +2,7 @@
 
 use system_tests::{database::connect, fleet, stack::Endpoints};
 
-use super::scene::{Scene, deciding};
+use super::scene::{Gate, Scene, deciding};
 
 #[tokio::test]
 async fn where_the_new_worker_fails_the_old_one_goes_on_and_the_reason_is_told() {
@@ -39,13 +39,14 @@ async fn where_the_next_account_is_somebody_elses_nothing_is_changed() {
 
 #[tokio::test]
 async fn a_worker_that_the_database_would_not_let_in_is_not_taken_for_ready() {
-    let slow = |setup: system_tests::Setup| deciding(setup, "[ \"$1\" = 1 ] || sleep 2");
-    let scene = Scene::with_setup(&[7], slow).await;
+    let gate = Gate::new();
+    let scene = Scene::with_setup(&[7], |setup| gate.closed_to_stand_ins(setup)).await;
     let pid = fleet::pid(&scene.supervisor.status().await.unwrap(), 7);
     let shut_out = async {
         scene.stands_in().await;
         let admin = connect(&Endpoints::shared().admin_database).await.unwrap();
         admin.batch_execute(&format!("ALTER ROLE {} NOLOGIN", scene.installation.name(7, 2))).await.unwrap();
+        gate.open();
     };
     let (printed, ()) = tokio::join!(scene.try_rotate("7"), shut_out);
     assert_eq!(printed.code, 1, "{printed:?}");

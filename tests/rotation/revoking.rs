@@ -1,6 +1,7 @@
 //! Accounts that are taken away: on purpose, and by hand.
 
-use system_tests::{SOON, eventually, fleet};
+use etl_supervisor::broker::Permissions;
+use system_tests::{SOON, Supervisor, accounts::Installation, eventually, fleet};
 
 use super::scene::Scene;
 
@@ -45,4 +46,29 @@ async fn a_user_that_somebody_deletes_is_set_up_again_and_the_worker_works_on() 
         .await;
     scene.works(7).await;
     scene.alone(7).await;
+}
+
+#[tokio::test]
+async fn permissions_that_somebody_takes_away_are_given_again_and_the_worker_works_on() {
+    let scene = Scene::with(&[7]).await;
+    let nothing = Permissions { configure: "^$".to_owned(), write: "^$".to_owned(), read: "^$".to_owned() };
+    let name = scene.installation.name(7, 1);
+    scene.installation.management().put_permissions(&name, &nothing).await.expect("permissions can be changed");
+    scene.supervisor.control("restart", Some(7)).await;
+    scene
+        .supervisor
+        .until("its worker has left because it may not consume", |status| fleet::last_verdict(status, 7) == "EXIT(78)")
+        .await;
+    scene.works(7).await;
+    scene.alone(7).await;
+}
+
+#[tokio::test]
+async fn accounts_that_another_mode_leaves_in_force_are_named_by_the_doctor() {
+    let (installation, task) = Installation::with_tenants(&[7]).await;
+    drop(task);
+    let setup = installation.setup.clone().set("credentials", "mode", "\"shared\"");
+    let supervisor = Supervisor::start(&setup).await;
+    let printed = supervisor.cli(&["doctor"]).await;
+    assert!(printed.stdout.contains("1 of tenants' own are still in force"), "{printed:?}");
 }

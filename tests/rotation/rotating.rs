@@ -12,7 +12,7 @@ use system_tests::{
     waiting::holds_for,
 };
 
-use super::scene::{Scene, deciding, small};
+use super::scene::{Gate, Scene, small};
 
 const MESSAGES: u64 = 2_000;
 
@@ -90,12 +90,14 @@ async fn everybody_is_rotated_also_who_has_no_process() {
 
 #[tokio::test]
 async fn a_brain_that_is_killed_in_the_middle_finishes_what_it_began() {
-    let slow = |setup: system_tests::Setup| deciding(setup, "[ \"$1\" = 1 ] || sleep 2");
-    let mut scene = Scene::with_setup(&[7], slow).await;
+    let gate = Gate::new();
+    let mut scene = Scene::with_setup(&[7], |setup| gate.closed_to_stand_ins(setup)).await;
     let began = scene.supervisor.cli_ok(&["rotate", "7", "--no-wait"]).await;
     assert!(began.contains("accepted"), "{began}");
     scene.stands_in().await;
+    scene.stands(7, "moving", 1).await;
     scene.supervisor.kill_brain();
+    gate.open();
     scene.supervisor.start_brain().await;
     scene.stands(7, "ready", 2).await;
     scene.alone(7).await;

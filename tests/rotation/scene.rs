@@ -1,5 +1,11 @@
 //! A supervisor whose tenants have accounts of their own.
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+};
+
 use etl_shared::api::{CredentialsStatus, TenantCredentials};
 use serde_json::Value;
 use system_tests::{
@@ -12,6 +18,7 @@ use system_tests::{
     supervisor::Printed,
     supervisor_setup::quoted,
 };
+use tempfile::TempDir;
 
 pub(crate) struct Scene {
     pub(crate) supervisor: Supervisor,
@@ -116,6 +123,31 @@ pub(crate) fn deciding(setup: Setup, script: &str) -> Setup {
     let command =
         format!("[\"/bin/sh\", \"-c\", {script}, \"worker\", \"{{slot}}\", {}, \"{{queue}}\"]", quoted(&program));
     setup.set("queues.transform", "command", &command).set("queues.transform", "readable", &format!("[{place}]"))
+}
+
+/// Something that workers wait for: with [`Gate::closed_to_stand_ins`] in front, those that stand in do not start to work before it is open.
+pub(crate) struct Gate(TempDir);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        // Workers are users of their own; to see whether the file is there is all that they may.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("a mode");
+        Self(directory)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("open")
+    }
+
+    pub(crate) fn closed_to_stand_ins(&self, setup: Setup) -> Setup {
+        let wait = format!("until [ -e '{}' ]; do sleep 0.1; done", self.path().display());
+        deciding(setup, &format!("[ \"$1\" = 1 ] || {wait}"))
+    }
+
+    pub(crate) fn open(&self) {
+        fs::write(self.path(), "").expect("a file can be written");
+    }
 }
 
 pub(crate) fn small(seed: u64) -> Value {

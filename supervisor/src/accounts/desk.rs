@@ -10,7 +10,7 @@ use etl_shared::TenantId;
 use tokio::time::Instant;
 
 use super::{
-    AccountNews, AccountOrder,
+    AccountNews, AccountOrder, Unsettled,
     settle::{Job, Problem, Standing},
 };
 
@@ -120,7 +120,7 @@ impl Desk {
             Ok(standing) => {
                 entry.failures = 0;
                 entry.again_at = None;
-                entry.abandon = false;
+                entry.abandon &= !job.abandon && !matches!(job.order, Some(AccountOrder::Prepare { .. }));
                 entry.done(job, standing)
             }
             Err(problem) => entry.failed(job, &problem, now),
@@ -133,7 +133,8 @@ impl Desk {
             return None;
         }
         let entry = self.entries.entry(tenant).or_default();
-        entry.ready(tenant, current, next)
+        // What was given up is not gone on with.
+        entry.ready(tenant, current, next.filter(|_| !entry.abandon))
     }
 
     /// Nothing can be done for anybody. Orders wait, except for what somebody waits for.
@@ -141,7 +142,9 @@ impl Desk {
         let mut news = Vec::new();
         for (tenant, entry) in &mut self.entries {
             let prepare = |order: &AccountOrder| matches!(order, AccountOrder::Prepare { .. });
-            for _ in 0..entry.orders.iter().filter(|order| prepare(order)).count() {
+            for _ in entry.orders.iter().filter(|order| prepare(order)) {
+                // It may have been begun before the connection broke.
+                entry.abandon = true;
                 news.push(AccountNews::Prepared { tenant: *tenant, outcome: Err(why.to_owned()) });
             }
             entry.orders.retain(|order| !prepare(order));
@@ -170,7 +173,10 @@ impl Entry {
             }
             Some(AccountOrder::Adopt { .. } | AccountOrder::Discard { .. }) => {
                 self.prepared = None;
-                news.push(AccountNews::Settled { tenant, outcome: standing.current.ok_or_else(none) });
+                news.push(AccountNews::Settled {
+                    tenant,
+                    outcome: standing.current.ok_or_else(|| Unsettled::Ever(none())),
+                });
             }
             Some(AccountOrder::Repair { .. }) => self.said = None,
             None => {}
@@ -198,20 +204,26 @@ impl Entry {
         let delay = AGAIN.0.saturating_mul(1 << self.failures.min(10).saturating_sub(1)).min(AGAIN.1);
         self.again_at = Some(now + delay);
         self.dirty = true;
-        let outcome = Err(why.to_owned());
         match &job.order {
             Some(AccountOrder::Prepare { .. }) => {
                 self.abandon = true;
-                return vec![AccountNews::Prepared { tenant, outcome }];
+                return vec![AccountNews::Prepared { tenant, outcome: Err(why.to_owned()) }];
             }
             Some(order @ (AccountOrder::Adopt { .. } | AccountOrder::Discard { .. })) => {
-                if matches!(problem, Problem::Later(_)) {
-                    self.orders.push_front(order.clone());
-                    if self.failures > 1 {
-                        return Vec::new();
+                let reason = match problem {
+                    Problem::Never(why) => {
+                        self.prepared = None;
+                        Unsettled::Ever(why.clone())
                     }
-                }
-                return vec![AccountNews::Settled { tenant, outcome }];
+                    Problem::Later(why) => {
+                        self.orders.push_front(order.clone());
+                        if self.failures > 1 {
+                            return Vec::new();
+                        }
+                        Unsettled::Yet(why.clone())
+                    }
+                };
+                return vec![AccountNews::Settled { tenant, outcome: Err(reason) }];
             }
             Some(order @ AccountOrder::Repair { .. }) => {
                 self.orders.push_front(order.clone());

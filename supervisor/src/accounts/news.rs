@@ -31,6 +31,15 @@ pub enum AccountOrder {
     },
 }
 
+/// Why an order to adopt or to discard has not been carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsettled {
+    /// It is tried again; for a person.
+    Yet(String),
+    /// It never will be, because the accounts that it names are gone; for a person.
+    Ever(String),
+}
+
 /// What became of the accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountNews {
@@ -61,8 +70,8 @@ pub enum AccountNews {
     Settled {
         /// Whose.
         tenant: TenantId,
-        /// The current generation, or what could not be done; it is tried again.
-        outcome: Result<u32, String>,
+        /// The current generation, or what could not be done.
+        outcome: Result<u32, Unsettled>,
     },
     /// The tenant has no accounts any more, and no connection of theirs is open.
     Revoked {

@@ -5,7 +5,7 @@
 
 use etl_shared::{TenantId, WorkerName};
 
-use super::AccountOrder;
+use super::{AccountOrder, Unsettled};
 use crate::lifecycle::{Ending, Purpose};
 
 /// How often workers are asked to move: something else may come first each time.
@@ -159,7 +159,8 @@ impl Rotation {
                 vec![Act::Relieve(staying, to)]
             }
             Stage::Returning { from, why, relieved, replaced } => {
-                let moved: Vec<&Seen> = processes.iter().filter(|seen| seen.generation == Some(*from)).collect();
+                // One of which nothing is known may have been moved by an earlier life.
+                let moved: Vec<&Seen> = processes.iter().filter(|seen| seen.generation != Some(self.current)).collect();
                 let staying: Vec<WorkerName> =
                     moved.iter().filter(|seen| seen.up).map(|seen| seen.worker.clone()).collect();
                 if moved.is_empty() {
@@ -180,9 +181,13 @@ impl Rotation {
         }
     }
 
-    /// The accounts are in order again, or not yet.
-    pub fn settled(&mut self, outcome: &Result<u32, String>) -> Vec<Act> {
+    /// The accounts are in order again, or not yet, or never will be as they were to be.
+    pub fn settled(&mut self, outcome: &Result<u32, Unsettled>) -> Vec<Act> {
         match (&mut self.stage, outcome) {
+            // Somebody else has decided otherwise; which accounts there are now is told when they have been looked at.
+            (Stage::Adopting { .. } | Stage::Discarding { .. }, Err(Unsettled::Ever(why))) => {
+                vec![Act::Order(AccountOrder::Repair { tenant: self.tenant }), Act::Over(Err(why.clone()))]
+            }
             (Stage::Adopting { to }, Ok(generation)) if generation == to => vec![Act::Over(Ok(*to))],
             (Stage::Discarding { why }, Ok(_)) => vec![Act::Over(Err(std::mem::take(why)))],
             // It is tried again by whoever looks after the accounts.
@@ -235,8 +240,18 @@ mod tests {
         assert_eq!(rotation.look(&[seen(Some(2), true), seen(Some(1), false)], false), [], "one of them still leaves");
         let adopt = Act::Order(AccountOrder::Adopt { tenant: tenant(), generation: 2 });
         assert_eq!(rotation.look(&[seen(Some(2), true)], false), [adopt]);
-        assert_eq!(rotation.settled(&Err("the broker is away".to_owned())), []);
+        assert_eq!(rotation.settled(&Err(Unsettled::Yet("the broker is away".to_owned()))), []);
         assert_eq!(rotation.settled(&Ok(2)), [Act::Over(Ok(2))]);
+    }
+
+    #[test]
+    fn where_the_next_accounts_are_gone_it_is_over_and_somebody_looks_which_there_are() {
+        let mut rotation = prepared();
+        let adopt = Act::Order(AccountOrder::Adopt { tenant: tenant(), generation: 2 });
+        assert_eq!(rotation.look(&[seen(Some(2), true)], false), [adopt]);
+        let repair = Act::Order(AccountOrder::Repair { tenant: tenant() });
+        let over = Act::Over(Err("gone".to_owned()));
+        assert_eq!(rotation.settled(&Err(Unsettled::Ever("gone".to_owned()))), [repair, over]);
     }
 
     #[test]
@@ -271,6 +286,18 @@ mod tests {
     fn an_earlier_life_s_rotation_goes_on_with_processes_of_which_nothing_is_known() {
         let mut rotation = Rotation::resume(tenant(), 1, 2);
         assert_eq!(rotation.look(&[seen(None, true)], false), [Act::Relieve(vec![worker()], 2)]);
+    }
+
+    #[test]
+    fn secrets_that_an_earlier_life_may_have_handed_over_are_not_deleted_under_their_process() {
+        let mut rotation = Rotation::resume(tenant(), 1, 2);
+        let unknown = [seen(None, true)];
+        assert_eq!(rotation.look(&unknown, false), [Act::Relieve(vec![worker()], 2)]);
+        rotation.relieved(NEXT, &Ending::Failed("not ready".to_owned()));
+        assert_eq!(rotation.look(&unknown, false), [Act::Relieve(vec![worker()], 1)]);
+        assert_eq!(rotation.look(&[seen(None, false)], false), [], "it still leaves");
+        let discard = Act::Order(AccountOrder::Discard { tenant: tenant(), generation: 2 });
+        assert_eq!(rotation.look(&[seen(Some(1), true)], false), [discard]);
     }
 
     #[test]

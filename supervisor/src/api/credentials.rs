@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::StatusCode};
-use etl_shared::api::{CredentialsStatus, RotateRequest, RotationAccepted};
+use etl_shared::api::{CredentialsStatus, RotateRequest, RotationAccepted, TenantCredentials};
 
 use super::{
     Api,
@@ -13,6 +13,8 @@ use super::{
     request::Json,
 };
 use crate::runtime::Selection;
+
+const TOLD_TO_TENANTS: &str = "whoever runs the supervisor sees why";
 
 /// `GET /api/v1/admin/credentials`
 pub(super) async fn status(
@@ -27,8 +29,20 @@ pub(super) async fn status(
         Scope::Everybody => true,
         Scope::Tenant(own) => own == **tenant,
     });
-    let tenants = seen.map(|(tenant, account)| (*tenant, account.clone())).collect();
+    let tenants = seen.map(|(tenant, account)| (*tenant, shown(account, scope))).collect();
     Ok(axum::Json(CredentialsStatus { mode: mode.to_owned(), tenants }))
+}
+
+/// What went wrong names servers, accounts and open walls: that is for whoever runs the supervisor.
+fn shown(account: &TenantCredentials, scope: Scope) -> TenantCredentials {
+    let mut account = account.clone();
+    if let Scope::Tenant(_) = scope {
+        let last = account.last_rotation.as_mut().and_then(|last| last.detail.as_mut());
+        for detail in account.detail.as_mut().into_iter().chain(last) {
+            TOLD_TO_TENANTS.clone_into(detail);
+        }
+    }
+    account
 }
 
 /// `POST /api/v1/admin/credentials/rotate`
@@ -53,4 +67,24 @@ pub(super) async fn rotate(
     let answer = accepted(api.context.handle.rotate(selection, &by)).await?;
     tracing::info!(%by, rotation = answer.rotation, tenants = answer.tenants.len(), "rotation accepted");
     Ok((StatusCode::ACCEPTED, axum::Json(answer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use etl_shared::{TenantId, api::LastRotation};
+
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_not_told_what_is_wrong_with_the_servers() {
+        let why = "database: connection to 10.0.0.7 refused".to_owned();
+        let at = "2026-11-23T21:00:00Z".to_owned();
+        let last_rotation = Some(LastRotation { rotation: 1, ok: false, at, detail: Some(why.clone()) });
+        let account =
+            TenantCredentials { generation: Some(1), state: "missing".to_owned(), detail: Some(why), last_rotation };
+        assert_eq!(shown(&account, Scope::Everybody), account);
+        let told = shown(&account, Scope::Tenant(TenantId::try_from(7).unwrap()));
+        assert_eq!(told.detail.as_deref(), Some(TOLD_TO_TENANTS));
+        assert_eq!(told.last_rotation.unwrap().detail.as_deref(), Some(TOLD_TO_TENANTS));
+    }
 }

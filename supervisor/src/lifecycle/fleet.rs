@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     num::NonZeroU16,
+    ops::Bound,
 };
 
 use etl_shared::{QueueType, TenantId, WorkerName};
@@ -63,6 +64,21 @@ impl Fleet {
     pub fn crew(&self, queue_type: &QueueType, tenant: TenantId) -> impl Iterator<Item = (&WorkerName, &Slot)> {
         let worker = |slot| WorkerName { queue_type: queue_type.clone(), tenant, slot };
         self.slots.range(worker(NonZeroU16::MIN)..=worker(NonZeroU16::MAX))
+    }
+
+    /// One tenant's workers for any kind of work, also for one that is not configured any more.
+    pub fn workers_of(&self, tenant: TenantId) -> impl Iterator<Item = (&WorkerName, &Slot)> {
+        let kind = |worker: &WorkerName| worker.queue_type.clone();
+        let mut kinds: Vec<QueueType> = self.slots.keys().next().map(kind).into_iter().collect();
+        while let Some(last) = kinds.last()
+            && let Ok(greatest) = TenantId::try_from(i64::MAX)
+        {
+            let greatest = WorkerName { queue_type: last.clone(), tenant: greatest, slot: NonZeroU16::MAX };
+            let mut others = self.slots.range((Bound::Excluded(greatest), Bound::Unbounded));
+            let Some((first, _)) = others.next() else { break };
+            kinds.push(kind(first));
+        }
+        kinds.into_iter().flat_map(move |kind| self.crew(&kind, tenant).collect::<Vec<_>>())
     }
 
     /// When [`Event::Tick`] is due at the latest.
@@ -233,5 +249,26 @@ impl Fleet {
                 assert!(incarnation <= slot.incarnation(), "{name} has a process from the future");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::Why;
+
+    #[test]
+    fn a_tenants_workers_are_found_whatever_kind_of_work_they_do() {
+        let mut fleet = Fleet::new(RestartPolicy::default(), 1);
+        for name in ["analyse-7-1", "analyse-8-1", "mail-6-1", "transform-7-1", "transform-7-2", "zip-7-1"] {
+            let worker = name.parse().unwrap();
+            fleet.handle(Event::Unwant { worker, why: Why::Operator }, BootTime(0));
+        }
+        let of = |tenant: i64| -> Vec<String> {
+            fleet.workers_of(tenant.try_into().unwrap()).map(|(worker, _)| worker.to_string()).collect()
+        };
+        assert_eq!(of(7), ["analyse-7-1", "transform-7-1", "transform-7-2", "zip-7-1"]);
+        assert_eq!(of(6), ["mail-6-1"]);
+        assert!(of(9).is_empty());
     }
 }

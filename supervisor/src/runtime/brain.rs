@@ -27,7 +27,7 @@ use super::{
     strikes_file,
 };
 use crate::{
-    accounts::{AccountsError, AccountsTask, Addresses, AddressesError},
+    accounts::{AccountsError, AccountsTask, Addresses, AddressesError, warn_of_leftover},
     api,
     broker::{Backstop, BrokerTask},
     keeper,
@@ -191,8 +191,10 @@ impl Outside {
                 if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
                     tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
                 }
-                if let Some(accounts) = self.accounts {
-                    tokio::spawn(accounts.run());
+                match (self.accounts, &self.settings.database) {
+                    (Some(accounts), _) => drop(tokio::spawn(accounts.run())),
+                    (None, Some(database)) => drop(tokio::spawn(warn_of_leftover(database.clone()))),
+                    (None, None) => {}
                 }
                 if let Some(broker) = self.settings.broker {
                     tokio::spawn(BrokerTask::new(broker, self.wanted_queues_seen, self.news.clone()).run());

@@ -69,6 +69,41 @@ fn what_cannot_be_settled_is_said_once_and_tried_again_ever_more_rarely() {
 }
 
 #[test]
+fn a_preparation_that_was_given_up_for_want_of_a_connection_does_not_go_on_with_the_next_one() {
+    let (mut desk, now) = (Desk::default(), Instant::now());
+    desk.want(wanted(&[1]));
+    desk.recorded(tenant(1), 1, None);
+    desk.order(AccountOrder::Prepare { tenant: tenant(1) });
+    desk.start(tenant(1));
+    desk.interrupted();
+    let prepared = AccountNews::Prepared { tenant: tenant(1), outcome: Err("away".to_owned()) };
+    assert_eq!(desk.unreachable("away"), [prepared]);
+    // It had been recorded before the connection broke.
+    assert_eq!(desk.recorded(tenant(1), 1, Some(2)), None);
+    let job = desk.start(tenant(1));
+    assert!(job.order.is_none() && job.abandon);
+    assert_eq!(desk.finish(&job, Ok(FINE), now), []);
+}
+
+#[test]
+fn an_adoption_of_what_is_gone_is_answered_and_not_tried_again() {
+    let (mut desk, now) = (Desk::default(), Instant::now());
+    desk.order(AccountOrder::Prepare { tenant: tenant(1) });
+    let job = desk.start(tenant(1));
+    desk.finish(&job, Ok(Standing { next: Some(2), ..FINE }), now);
+    desk.order(AccountOrder::Adopt { tenant: tenant(1), generation: 2 });
+    let job = desk.start(tenant(1));
+    let news = desk.finish(&job, Err(Problem::Never("gone".to_owned())), now);
+    let outcome = Err(Unsettled::Ever("gone".to_owned()));
+    assert_eq!(news, [AccountNews::Settled { tenant: tenant(1), outcome }]);
+    desk.order(AccountOrder::Repair { tenant: tenant(1) });
+    let job = desk.start(tenant(1));
+    assert_eq!(job.order, Some(AccountOrder::Repair { tenant: tenant(1) }));
+    let ready = AccountNews::Ready { tenant: tenant(1), generation: 1, next: None };
+    assert_eq!(desk.finish(&job, Ok(FINE), now), [ready], "also where it has been said before");
+}
+
+#[test]
 fn a_preparation_that_failed_is_answered_and_cleaned_up_and_not_tried_again() {
     let (mut desk, now) = (Desk::default(), Instant::now());
     desk.order(AccountOrder::Prepare { tenant: tenant(1) });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    accounts::MasterKey,
+    accounts::{MasterKey, leftover},
     broker::Management,
     causes::in_one_line,
     cli::finding::Finding,
@@ -17,10 +17,10 @@ const DATABASE: &str = "credentials: database";
 /// How long each question may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What was found; nothing where all workers share one account.
+/// What was found; where all workers share one account, only what is left of others.
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     if settings.credentials.mode() != CredentialsMode::PerTenant {
-        return Vec::new();
+        return leftover_accounts(settings).await.into_iter().collect();
     }
     let mut findings = vec![key(settings)];
     let broker = tokio::time::timeout(PATIENCE, broker(settings)).await;
@@ -42,6 +42,15 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
         ),
     });
     findings
+}
+
+/// A database that does not answer is somebody else's finding.
+async fn leftover_accounts(settings: &Settings) -> Option<Finding> {
+    let asked = tokio::time::timeout(PATIENCE, leftover(settings.database.as_ref()?)).await;
+    let count = asked.ok()?.ok().filter(|count| *count > 0)?;
+    let detail = format!("all workers share one, but {count} of tenants' own are still in force");
+    let advice = "revoke them as docs/security.md says, or set credentials.mode to per_tenant again";
+    Some(Finding::warn("credentials", detail, advice))
 }
 
 fn key(settings: &Settings) -> Finding {

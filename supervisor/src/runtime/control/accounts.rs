@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use etl_shared::{TenantId, WorkerName, api::TenantCredentials, credentials::Credentials};
+use etl_shared::{TenantId, Verdict, WorkerName, api::TenantCredentials, credentials::Credentials, exit_code};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -20,7 +20,9 @@ use crate::{
 };
 
 /// A tenant's accounts are not set up again more often than this, however often a login is refused.
-const REPAIR_EVERY: Duration = Duration::from_secs(10);
+pub(super) const REPAIR_EVERY: Duration = Duration::from_secs(10);
+/// Nor more often than this for exits that may have quite another reason, so that those do not become a loop.
+pub(super) const MEND_CONFIGURATION_EVERY: Duration = Duration::from_mins(15);
 
 /// What the loop is given where tenants have accounts of their own.
 pub(in crate::runtime) struct AccountParts {
@@ -55,7 +57,7 @@ pub(super) struct Account {
     missing: Option<String>,
     pub(super) rotation: Option<(u64, Rotation)>,
     repaired_at: Option<Instant>,
-    repairing: bool,
+    pub(super) repairing: bool,
     pub(super) last_rotation: Option<etl_shared::api::LastRotation>,
 }
 
@@ -65,9 +67,16 @@ impl Control {
         self.parts.accounts.as_ref()?;
         match self.accounts.of.get(&tenant) {
             Some(Account { generation: Some(_), missing: None, .. }) => None,
-            Some(Account { missing: Some(why), .. }) => Some(format!("waits until its accounts are there: {why}")),
+            // Why is for whoever runs the supervisor, and a tenant sees what its workers wait for.
             _ => Some("waits until its accounts are there".to_owned()),
         }
+    }
+
+    /// Why there are none, for whoever runs the supervisor.
+    pub(super) fn why_missing(&self, tenant: TenantId) -> Option<String> {
+        let waits = self.accounts_missing(tenant)?;
+        let why = self.accounts.of.get(&tenant).and_then(|account| account.missing.as_ref());
+        Some(why.map_or_else(|| waits.clone(), |why| format!("{waits}: {why}")))
     }
 
     /// What a new process is handed; `Ok(None)` where workers have their addresses from elsewhere.
@@ -124,16 +133,16 @@ impl Control {
         });
     }
 
-    /// A process left because broker or database refuse its login.
-    pub(super) fn login_refused(&mut self, worker: &WorkerName) {
+    /// A process left because broker or database refuse its login, or, with exit code 78, perhaps what it needs there.
+    pub(super) fn refused(&mut self, worker: &WorkerName, at_most_every: Duration) {
         let Some(parts) = &self.parts.accounts else { return };
         let tenant = worker.tenant;
         let Some(account) = self.accounts.of.get_mut(&tenant) else { return };
         // In a rotation it is known what was tried, and that it may fail.
-        if account.rotation.is_some() || account.repaired_at.is_some_and(|at| at.elapsed() < REPAIR_EVERY) {
+        if account.rotation.is_some() || account.repaired_at.is_some_and(|at| at.elapsed() < at_most_every) {
             return;
         }
-        tracing::warn!(%worker, %tenant, "its login was refused: its accounts are set up again");
+        tracing::warn!(%worker, %tenant, "it was refused: its accounts are set up again");
         account.repaired_at = Some(Instant::now());
         account.repairing = true;
         let _ = parts.orders.send(AccountOrder::Repair { tenant });
@@ -178,7 +187,14 @@ impl Control {
 
     /// Those that left because of their login need not wait for their turn.
     fn try_refused_again(&mut self, tenant: TenantId) {
-        let waits = |slot: &Slot| matches!(slot.state(), State::Waiting { on: Dependency::Named, .. });
+        let waits = |slot: &Slot| {
+            let refused = slot.tally().next_back().map(|death| &death.verdict);
+            match slot.state() {
+                State::Waiting { on: Dependency::Named, .. } => true,
+                State::Fatal { .. } => refused == Some(&Verdict::Exit(exit_code::CONFIGURATION)),
+                _ => false,
+            }
+        };
         let workers = self.workers_of(tenant).into_iter();
         let waiting: Vec<_> = workers.filter(|worker| self.fleet.slot(worker).is_some_and(waits)).collect();
         for worker in waiting {
@@ -195,8 +211,7 @@ impl Control {
     }
 
     pub(super) fn workers_of(&self, tenant: TenantId) -> Vec<WorkerName> {
-        let types = self.parts.settings.queues.keys();
-        types.flat_map(|kind| self.fleet.crew(kind, tenant)).map(|(worker, _)| worker.clone()).collect()
+        self.fleet.workers_of(tenant).map(|(worker, _)| worker.clone()).collect()
     }
 
     pub(super) fn show_account(&mut self, tenant: TenantId) {

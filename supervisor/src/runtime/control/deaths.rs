@@ -18,7 +18,10 @@ use etl_shared::{
 use nix::libc;
 use tokio::time::Instant;
 
-use super::Control;
+use super::{
+    Control,
+    accounts::{MEND_CONFIGURATION_EVERY, REPAIR_EVERY},
+};
 use crate::{
     clock::BootTime,
     keeper::protocol::{ExitStatus, Request, Usage},
@@ -130,8 +133,11 @@ impl Control {
     fn conclude(&mut self, worker: &WorkerName, incarnation: u64, exit: Exit) {
         self.link.send(&Request::Noted { worker: worker.clone(), incarnation }, None);
         self.happened(Event::Exited { worker: worker.clone(), incarnation, exit });
-        if exit == Exit::Code(exit_code::REFUSED) {
-            self.login_refused(worker);
+        match exit {
+            Exit::Code(exit_code::REFUSED) => self.refused(worker, REPAIR_EVERY),
+            // A permission that is missing at the broker is told like this, and so is much that no account can mend.
+            Exit::Code(exit_code::CONFIGURATION) => self.refused(worker, MEND_CONFIGURATION_EVERY),
+            _ => {}
         }
     }
 

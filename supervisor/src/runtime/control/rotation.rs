@@ -7,7 +7,7 @@ use etl_shared::{
 
 use super::{Control, Going};
 use crate::{
-    accounts::{Act, Rotation, Seen},
+    accounts::{AccountOrder, Act, Rotation, Seen, Unsettled},
     clock::{BootTime, rfc3339},
     lifecycle::{Crew, Event, Outcome, Purpose, StopCause, Wanted},
     runtime::handle::{ControlError, Selection},
@@ -40,7 +40,7 @@ impl Control {
     }
 
     fn begin_rotation(&mut self, tenant: TenantId, number: u64) {
-        let missing = self.accounts_missing(tenant);
+        let missing = self.why_missing(tenant);
         let account = self.accounts.of.entry(tenant).or_default();
         match (&mut account.rotation, account.generation, missing) {
             // Whoever asks in the middle of one waits for its end.
@@ -73,8 +73,8 @@ impl Control {
         self.tell_rotation(tenant, |rotation| rotation.prepared(outcome));
     }
 
-    pub(super) fn rotation_settled(&mut self, tenant: TenantId, outcome: &Result<u32, String>) {
-        if let Err(why) = outcome {
+    pub(super) fn rotation_settled(&mut self, tenant: TenantId, outcome: &Result<u32, Unsettled>) {
+        if let Err(Unsettled::Yet(why)) = outcome {
             tracing::warn!(%tenant, why, "its accounts could not be put in order; it is tried again");
         }
         self.tell_rotation(tenant, |rotation| rotation.settled(outcome));
@@ -117,12 +117,7 @@ impl Control {
             return;
         }
         for tenant in std::mem::take(&mut self.accounts.touched) {
-            let busy = self
-                .parts
-                .settings
-                .queues
-                .keys()
-                .any(|queue_type| self.reliefs.concerns(&Crew { queue_type: queue_type.clone(), tenant }));
+            let busy = self.fleet.workers_of(tenant).any(|(worker, _)| self.reliefs.concerns(&Crew::of(worker)));
             let processes = self.seen(tenant);
             let Some((_, rotation)) = self.accounts.of.get_mut(&tenant).and_then(|account| account.rotation.as_mut())
             else {
@@ -149,6 +144,10 @@ impl Control {
         for act in acts {
             match act {
                 Act::Order(order) => {
+                    // Those that leave meanwhile, because theirs are gone, are tried again when there are some.
+                    if matches!(order, AccountOrder::Repair { .. }) {
+                        self.accounts.of.entry(tenant).or_default().repairing = true;
+                    }
                     if let Some(parts) = &self.parts.accounts {
                         let _ = parts.orders.send(order);
                     }
