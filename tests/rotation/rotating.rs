@@ -7,8 +7,9 @@ use std::{
 
 use etl_shared::api::WorkerState;
 use system_tests::{
-    SOON, eventually, fleet,
+    SOON, binaries, eventually, fleet,
     platform::{KIND, message, queue_of},
+    supervisor_setup::quoted,
     waiting::holds_for,
 };
 
@@ -18,7 +19,16 @@ const MESSAGES: u64 = 2_000;
 
 #[tokio::test]
 async fn three_rotations_under_load_lose_no_message_and_never_leave_the_queue_without_a_consumer() {
-    let scene = Scene::with(&[7]).await;
+    // A worker that changes its prefetch opens its channel anew: for a moment nobody consumes, rotation or not. This one never does.
+    let words = [
+        binaries::worker().display().to_string(),
+        "--queue".into(),
+        "{queue}".into(),
+        "--prefetch".into(),
+        "100".into(),
+    ];
+    let command = format!("[{}]", words.map(quoted).join(", "));
+    let scene = Scene::with_setup(&[7], |setup| setup.set("queues.transform", "command", &command)).await;
     let platform = &scene.installation.platform;
     let (queue, done) = (queue_of(7), Cell::new(false));
     let old_broker = scene.installation.broker(7, 1).await.expect("the first generation lets in");
