@@ -1,8 +1,8 @@
 //! The supervisor: one isolated worker process per tenant, kept alive.
 //!
-//! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again, `limits` what
-//! follows from the memory that workers have; `keeper` is the small process that
-//! is the parent of every worker; `runtime` drives both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `reconcile` publishes
+//! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again, `limits` what follows from the memory
+//! that workers have; `keeper` is the small process that is the parent of every worker and gives each its identity; `runtime` drives
+//! both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `accounts` makes each tenant's own logins there; `reconcile` publishes
 //! what a producer forgot; `api` and `cli` are for people.
 
 pub mod accounts;
