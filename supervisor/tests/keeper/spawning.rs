@@ -157,9 +157,12 @@ fn worker_that_says_ready() {
 
 #[test]
 fn a_worker_is_ready_when_it_says_so_itself_or_through_a_helper() {
-    let ourselves = env::current_exe().unwrap();
     let arguments = "--exact spawning::worker_that_says_ready --ignored";
-    let place = Place::new(&format!(
+    let place = Place::new("");
+    // Workers are other users, who may not be let through to where we were built, such as below /root.
+    let ourselves = place.path("ourselves");
+    fs::copy(env::current_exe().unwrap(), &ourselves).unwrap();
+    place.configure(&format!(
         "[queues.itself]\ncommand = [\"sh\", \"-c\", \"exec {0} {arguments}\"]\nreadable = [{0:?}]\n\
          [queues.helper]\ncommand = [\"sh\", \"-c\", \"{0} {arguments}; true\"]\nreadable = [{0:?}]\n\
          [queues.exec]\ncommand = [\"sleep\", \"600\"]\nready = \"exec\"\n\
