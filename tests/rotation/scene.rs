@@ -16,9 +16,12 @@ use system_tests::{
     eventually, fleet,
     http::Call,
     supervisor::Printed,
-    supervisor_setup::quoted,
+    supervisor_setup::{HERE, quoted},
 };
 use tempfile::TempDir;
+
+/// The worker's program in the supervisor's own directory.
+const PROGRAM: &str = "transform-worker";
 
 pub(crate) struct Scene {
     pub(crate) supervisor: Supervisor,
@@ -37,7 +40,11 @@ impl Scene {
             installation.platform.add_tenant(*tenant).await;
         }
         let setup = installation.setup.clone().set("database", "refresh", "\"1s\"");
-        let supervisor = Supervisor::start(&change(setup)).await;
+        let supervisor = Supervisor::start_prepared(&change(setup), |home| {
+            // Where a shell starts it, it has to lie where other users are let through: not below /root, for one.
+            fs::copy(binaries::worker(), home.path().join(PROGRAM)).expect("a copy of the worker");
+        })
+        .await;
         supervisor.until_running(tenants).await;
         Self { supervisor, installation }
     }
@@ -116,12 +123,11 @@ impl Scene {
 
 /// With workers of which a shell decides what they do, by `$1`, their slot.
 pub(crate) fn deciding(setup: Setup, script: &str) -> Setup {
-    let program = binaries::worker();
+    let program = quoted(format!("{HERE}/home/{PROGRAM}"));
     // What the template names is the shell; the worker's own file has to be allowed.
-    let place = quoted(program.parent().expect("a program lies somewhere"));
+    let place = quoted(format!("{HERE}/home"));
     let script = quoted(format!("{script}; exec \"$2\" --queue \"$3\""));
-    let command =
-        format!("[\"/bin/sh\", \"-c\", {script}, \"worker\", \"{{slot}}\", {}, \"{{queue}}\"]", quoted(&program));
+    let command = format!("[\"/bin/sh\", \"-c\", {script}, \"worker\", \"{{slot}}\", {program}, \"{{queue}}\"]");
     setup.set("queues.transform", "command", &command).set("queues.transform", "readable", &format!("[{place}]"))
 }
 
