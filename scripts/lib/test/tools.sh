@@ -16,8 +16,10 @@ install_tools() {
         format) need_component rustfmt cargo-fmt ;;
         lint) need_component clippy cargo-clippy ;;
         licences) need_cargo_deny ;;
+        # Some tests' workers are Python programs, and other users than the one whose PATH this is.
+        unit) need_packages python3 ;;
         machine) need_emulator ;;
-        system) need_python_venv ;;
+        system) need_packages python3 && need_python_venv ;;
         units | boot) need_program systemd-analyze systemd ;;
         esac
     done

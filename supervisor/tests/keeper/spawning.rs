@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
+    fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -147,27 +147,17 @@ fn credentials_are_read_from_their_descriptor_and_absent_where_none_came() {
     assert!(place.log("read-2-1").starts_with("none\n"));
 }
 
-/// Run by the keeper in the tests below; by itself it is no test.
-#[test]
-#[ignore = "a worker of other tests"]
-fn worker_that_says_ready() {
-    sd_notify::notify(&[sd_notify::NotifyState::Status("warming up"), sd_notify::NotifyState::Ready]).unwrap();
-    std::thread::sleep(std::time::Duration::from_mins(10));
-}
+/// Says that it warms up, then that it is ready, and stays.
+const READY: &str = "import os, socket, time; say = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); \
+                     say.sendto(b'STATUS=warming up\\nREADY=1', os.environ['NOTIFY_SOCKET']); time.sleep(600)";
 
 #[test]
 fn a_worker_is_ready_when_it_says_so_itself_or_through_a_helper() {
-    let arguments = "--exact spawning::worker_that_says_ready --ignored";
-    let place = Place::new("");
-    // Workers are other users, who may not be let through to where we were built, such as below /root.
-    let ourselves = place.path("ourselves");
-    fs::copy(env::current_exe().unwrap(), &ourselves).unwrap();
-    place.configure(&format!(
-        "[queues.itself]\ncommand = [\"sh\", \"-c\", \"exec {0} {arguments}\"]\nreadable = [{0:?}]\n\
-         [queues.helper]\ncommand = [\"sh\", \"-c\", \"{0} {arguments}; true\"]\nreadable = [{0:?}]\n\
+    let place = Place::new(&format!(
+        "[queues.itself]\ncommand = [\"/usr/bin/python3\", \"-c\", {READY:?}]\n\
+         [queues.helper]\ncommand = [\"sh\", \"-c\", '/usr/bin/python3 -c \"$0\"; true', {READY:?}]\n\
          [queues.exec]\ncommand = [\"sleep\", \"600\"]\nready = \"exec\"\n\
-         [queues.never]\ncommand = [\"sleep\", \"600\"]\n",
-        ourselves.display()
+         [queues.never]\ncommand = [\"sleep\", \"600\"]\n"
     ));
     let _keeper = place.start();
     let mut brain = place.brain();
