@@ -6,17 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{TenantId, Verdict, WorkerName};
 
+mod audit;
 mod credentials;
 mod dead_letters;
+mod events;
+mod jobs;
+mod overview;
+mod queues;
+#[cfg(feature = "openapi")]
+mod schema;
+mod session;
+mod settings;
+mod tokens;
 
+pub use audit::{AuditEntry, AuditPage, AuditResult};
 pub use credentials::{CredentialsStatus, LastRotation, RotateRequest, RotationAccepted, TenantCredentials};
 pub use dead_letters::{
     DeadLetter, DeadLetterDetail, DeadLetterPage, LetterFailure, LetterFilter, LetterSelection, LetterState,
     LettersSettled,
 };
+pub use events::{EventKind, EventPage, FleetEvent, HistoryPoint, TenantHistory};
+pub use jobs::{JobAccepted, JobRequest};
+pub use overview::{Overview, TenantRow, Totals};
+pub use queues::{QueueList, QueueStatus};
+pub use session::{LoginRequest, Session};
+pub use settings::{ChangeSettings, EffectiveSettings, QueueSettings, SettingsDocument, SettingsList};
+pub use tokens::{CreateToken, CreatedToken, Role, TokenDescription};
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Have workers running; also takes them out of FATAL.
@@ -29,6 +48,7 @@ pub enum Action {
 
 /// `POST /api/v1/admin/workers/control` and `/action`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ActionRequest {
     /// What to do.
@@ -37,6 +57,7 @@ pub struct ActionRequest {
 
 /// `POST /api/v1/admin/workers/tenant/control`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TenantActionRequest {
     /// What to do.
@@ -47,6 +68,7 @@ pub struct TenantActionRequest {
 
 /// The answer to an action: it is accepted, not yet done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionAccepted {
     /// Always true; a refusal is a problem body.
     pub accepted: bool,
@@ -60,6 +82,7 @@ pub struct ActionAccepted {
 
 /// The eight states of a worker; the words of supervisord and three more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum WorkerState {
     /// No process, and none is wanted.
@@ -110,6 +133,7 @@ impl WorkerState {
 
 /// How the last process of a worker ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LastExit {
     /// In one word.
     pub verdict: Verdict,
@@ -122,6 +146,7 @@ pub struct LastExit {
 
 /// One worker. Process figures are the operating system's, `null` where there is no process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerStatus {
     /// Such as `transform-7-1`.
     pub name: WorkerName,
@@ -155,6 +180,7 @@ pub struct WorkerStatus {
 
 /// What a worker reports of its messages since its process started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MessageCounts {
     /// What it is doing: `starting idle transforming committing holding paused draining`.
     pub phase: String,
@@ -168,21 +194,9 @@ pub struct MessageCounts {
     pub retried: u64,
 }
 
-/// A queue as the broker reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueStatus {
-    /// Its name.
-    pub name: String,
-    /// Messages ready for delivery.
-    pub messages_ready: u32,
-    /// Consumers attached.
-    pub consumers: u32,
-    /// How many seconds ago this was read.
-    pub sample_age_seconds: u64,
-}
-
 /// One tenant: `GET /api/v1/admin/workers/tenant/{tenant_id}/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TenantStatus {
     /// Which one.
     pub tenant_id: TenantId,
@@ -198,6 +212,7 @@ pub struct TenantStatus {
 
 /// Everybody: `GET /api/v1/admin/workers/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FleetStatus {
     /// Whether at least one worker is RUNNING.
     pub running: bool,
@@ -211,6 +226,7 @@ pub struct FleetStatus {
 
 /// The supervisor's own condition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SupervisorStatus {
     /// Its version.
     pub version: String,
@@ -235,6 +251,7 @@ pub struct SupervisorStatus {
 
 /// What all workers together take, and what there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BudgetStatus {
     /// How many workers run or may run at any time.
     pub workers: usize,
@@ -248,6 +265,7 @@ pub struct BudgetStatus {
 
 /// A sum that may be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Sum {
     /// What the workers take.
     pub taken: u64,
@@ -259,6 +277,7 @@ pub struct Sum {
 
 /// One part that the supervisor depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PartStatus {
     /// Whether it works.
     pub ok: bool,
@@ -268,6 +287,7 @@ pub struct PartStatus {
 
 /// Something that keeps workers apart, or limits them, on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Wall {
     /// Which: `users`, `privileges`, `filesystem`, `cgroups`, `memory`, `tasks`, …
     pub name: String,
@@ -277,58 +297,9 @@ pub struct Wall {
     pub detail: String,
 }
 
-/// The roles of an API caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Everything, for every tenant.
-    Admin,
-    /// Reads and controls its own tenant.
-    Operator,
-    /// Reads its own tenant.
-    Viewer,
-}
-
-/// `POST /api/v1/admin/tokens`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateToken {
-    /// A name for people.
-    pub name: String,
-    /// What its bearer may do.
-    pub role: Role,
-    /// For which tenant; absent for an admin, required for the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant_id: Option<TenantId>,
-}
-
-/// The answer to it: the only time the token itself is shown.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct CreatedToken {
-    /// The bearer token.
-    pub token: String,
-    /// What is kept of it.
-    #[serde(flatten)]
-    pub description: TokenDescription,
-}
-
-/// An API token without its secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenDescription {
-    /// Names the token when it is revoked.
-    pub id: String,
-    /// A name for people.
-    pub name: String,
-    /// What its bearer may do.
-    pub role: Role,
-    /// For which tenant; `None` is every tenant.
-    pub tenant_id: Option<TenantId>,
-    /// When it was made, RFC 3339 in UTC.
-    pub created_at: String,
-}
-
 /// The tenants as the supervisor knows them: `GET /api/v1/admin/tenants`, and the answer to `POST …/tenants/confirm`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TenantList {
     /// Those that have workers.
     pub tenants: Vec<TenantId>,
@@ -340,6 +311,7 @@ pub struct TenantList {
 
 /// An error, RFC 9457 (`application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Always `about:blank`; [`Problem::code`] is the stable name.
     #[serde(rename = "type")]

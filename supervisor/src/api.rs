@@ -6,15 +6,13 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
 
-use axum::{
-    Router,
-    middleware::from_fn_with_state,
-    routing::{delete, get, post},
-};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
 use etl_shared::WorkerName;
 use tokio::sync::watch;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
+    history::Journal,
     reconcile::Republished,
     runtime::{Handle, view::Sample},
     settings::{Broker, Database, Runtime},
@@ -29,6 +27,7 @@ mod dead_letters;
 mod health;
 mod listen;
 mod logs;
+mod openapi;
 mod problem;
 mod request;
 mod status;
@@ -61,6 +60,8 @@ pub struct ApiContext {
     pub database: Option<Database>,
     /// Messages published again because their raw row had none.
     pub republished: Republished,
+    /// What happens.
+    pub journal: Journal,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -81,28 +82,31 @@ struct Api {
 
 /// Every path there is.
 fn router(api: Arc<Api>) -> Router {
-    let admin = Router::new()
-        .route("/workers/control", post(control::everybody))
-        .route("/workers/tenant/control", post(control::tenant))
-        .route("/workers/action", post(control::own))
-        .route("/workers/tenant/{tenant_id}/status", get(status::tenant))
-        .route("/workers/status", get(status::fleet))
-        .route("/workers/logs", get(logs::read))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{id}", delete(tokens::revoke))
-        .route("/credentials", get(credentials::status))
-        .route("/credentials/rotate", post(credentials::rotate))
-        .route("/dead-letters", get(dead_letters::list))
-        .route("/dead-letters/{id}", get(dead_letters::show))
-        .route("/dead-letters/replay", post(dead_letters::replay))
-        .route("/dead-letters/discard", post(dead_letters::discard))
-        .route("/tenants", get(tenants::list))
-        .route("/tenants/confirm", post(tenants::confirm))
+    let admin = OpenApiRouter::new()
+        .routes(routes!(control::everybody))
+        .routes(routes!(control::tenant))
+        .routes(routes!(control::own))
+        .routes(routes!(status::tenant))
+        .routes(routes!(status::fleet))
+        .routes(routes!(logs::read))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(credentials::status))
+        .routes(routes!(credentials::rotate))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::show))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(dead_letters::discard))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::confirm))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
-    Router::new()
+    let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .split_for_parts();
+    router
+        .route("/openapi.json", get(openapi::document(&description)))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(api)

@@ -143,7 +143,7 @@ pub struct Database {
     pub admin_password_file: Option<PathBuf>,
     /// A file with the certificates (PEM) that the server's is checked with; absent: the system's.
     pub ca_file: Option<PathBuf>,
-    /// Returns one column of tenant ids.
+    /// Returns the tenants: their ids, and as a second column, where there is one, what people call them.
     #[serde(default = "default_tenants_query")]
     pub tenants_query: String,
     /// How often the query is run when nothing was notified.
@@ -249,7 +249,7 @@ fn default_queues() -> BTreeMap<QueueType, Queue> {
 }
 
 fn default_tenants_query() -> String {
-    "SELECT id FROM tenants WHERE active".to_owned()
+    "SELECT id, name FROM tenants WHERE active".to_owned()
 }
 
 const fn default_delivery_limit() -> u32 {

@@ -51,6 +51,7 @@ fn worker(name: &str, state: WorkerState, reason: &str) -> Arc<WorkerView> {
 fn view() -> FleetView {
     let tenants = vec![tenant(1), tenant(2)];
     FleetView {
+        names: Arc::default(),
         accounts: None,
         workers: [
             worker("transform-1-1", WorkerState::Running, "ready"),
@@ -117,6 +118,7 @@ impl Supervisor {
             broker: None,
             database: None,
             republished: std::sync::Arc::default(),
+            journal: etl_supervisor::history::Journal::default(),
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

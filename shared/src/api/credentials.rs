@@ -8,6 +8,7 @@ use crate::TenantId;
 
 /// `POST /api/v1/admin/credentials/rotate`: exactly one of the two.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RotateRequest {
     /// One tenant.
@@ -20,6 +21,7 @@ pub struct RotateRequest {
 
 /// The answer to it: accepted, not yet done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RotationAccepted {
     /// Always true; a refusal is a problem body.
     pub accepted: bool,
@@ -33,6 +35,7 @@ pub struct RotationAccepted {
 
 /// `GET /api/v1/admin/credentials`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CredentialsStatus {
     /// `shared` or `per_tenant`.
     pub mode: String,
@@ -42,6 +45,7 @@ pub struct CredentialsStatus {
 
 /// One tenant's accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TenantCredentials {
     /// The generation in force, where it is known.
     pub generation: Option<u32>,
@@ -55,6 +59,7 @@ pub struct TenantCredentials {
 
 /// What became of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LastRotation {
     /// Its number.
     pub rotation: u64,

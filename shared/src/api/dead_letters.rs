@@ -7,6 +7,7 @@ use crate::TenantId;
 
 /// What has become of a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LetterState {
     /// It waits for somebody to decide.
@@ -31,6 +32,7 @@ impl LetterState {
 
 /// A letter in a list: without body, headers and exit report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeadLetter {
     /// Names it.
     pub id: i64,
@@ -61,6 +63,7 @@ pub struct DeadLetter {
 
 /// `GET /api/v1/admin/dead-letters`: the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeadLetterPage {
     /// This page.
     pub letters: Vec<DeadLetter>,
@@ -70,6 +73,7 @@ pub struct DeadLetterPage {
 
 /// `GET /api/v1/admin/dead-letters/{id}`: everything about one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeadLetterDetail {
     /// What the list shows.
     #[serde(flatten)]
@@ -86,6 +90,7 @@ pub struct DeadLetterDetail {
 
 /// `POST /api/v1/admin/dead-letters/replay` and `…/discard`: which open letters. Exactly one of `ids` and `filter` is given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LetterSelection {
     /// These, at most 500.
@@ -104,6 +109,7 @@ pub struct LetterSelection {
 
 /// Limits a selection to letters that satisfy all of these.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct LetterFilter {
     /// Of this tenant.
@@ -125,6 +131,7 @@ pub struct LetterFilter {
 
 /// The answer to a selection.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LettersSettled {
     /// Nothing was done.
     pub dry_run: bool,
@@ -140,6 +147,7 @@ pub struct LettersSettled {
 
 /// A letter that could not be replayed; it is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LetterFailure {
     /// Which.
     pub id: i64,

@@ -33,6 +33,7 @@ pub(super) enum Grant {
 }
 
 /// What a request wants to do. Every endpoint asks for exactly one.
+#[allow(dead_code, reason = "the endpoints of settings, queues, jobs, events and audit are on their way")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permission {
     /// Start, stop and restart all workers.
@@ -50,6 +51,21 @@ pub(super) enum Permission {
     ReadLetters(Option<TenantId>),
     /// Replay and discard dead letters of this tenant; of all that the caller may touch where none is named.
     SettleLetters(Option<TenantId>),
+    /// Read the history of events of this tenant; of all that the caller may see where none is named.
+    ReadEvents(Option<TenantId>),
+    /// Read the queues of this tenant; of all that the caller may see where none is named.
+    ReadQueues(Option<TenantId>),
+    /// Read the settings of this tenant; of all that the caller may see where none is named.
+    ReadSettings(Option<TenantId>),
+    /// Change the settings of this tenant; of the caller's own where none is named. What of them only an admin may change is
+    /// [`Permission::RaiseLimits`].
+    ChangeSettings(Option<TenantId>),
+    /// Change what a tenant's operator may ask for.
+    RaiseLimits,
+    /// Publish a job for this tenant; for the caller's own where none is named.
+    PublishJob(Option<TenantId>),
+    /// Read who has done what with this tenant; with all that the caller may see where none is named.
+    ReadAudit(Option<TenantId>),
     /// Replace the secrets of this tenant's workers; of everybody's where none is named.
     RotateCredentials(Option<TenantId>),
     /// List, create and revoke tokens.
@@ -99,7 +115,8 @@ impl Caller {
 /// The decision. A tenant that is not the caller's is refused in the same words whether or not it exists.
 pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope, Refusal> {
     use Permission::{
-        ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, ReadFleet, ReadLetters, ReadTenant,
+        ChangeSettings, ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, PublishJob,
+        RaiseLimits, ReadAudit, ReadEvents, ReadFleet, ReadLetters, ReadQueues, ReadSettings, ReadTenant,
         RotateCredentials, SettleLetters,
     };
     match (caller.grant(), permission) {
@@ -109,6 +126,11 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
             | ReadFleet
             | ManageTokens
             | ManageTenants
+            | RaiseLimits
+            | ReadEvents(None)
+            | ReadQueues(None)
+            | ReadSettings(None)
+            | ReadAudit(None)
             | ReadLetters(None)
             | SettleLetters(None)
             | RotateCredentials(None),
@@ -117,6 +139,12 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
             Grant::Admin,
             ControlTenant(tenant)
             | ReadTenant(Some(tenant))
+            | ReadEvents(Some(tenant))
+            | ReadQueues(Some(tenant))
+            | ReadSettings(Some(tenant))
+            | ChangeSettings(Some(tenant))
+            | PublishJob(Some(tenant))
+            | ReadAudit(Some(tenant))
             | ReadLetters(Some(tenant))
             | SettleLetters(Some(tenant))
             | RotateCredentials(Some(tenant)),
@@ -129,30 +157,54 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
         (Grant::Admin, ReadTenant(None)) => {
             Err(Refusal::bad_request("tenant_required", "an admin has no tenant of its own: add ?tenant_id=NUMBER"))
         }
+        (Grant::Admin, ChangeSettings(None) | PublishJob(None)) => Err(Refusal::bad_request(
+            "tenant_required",
+            "an admin has no tenant of its own: add \"tenant_id\": NUMBER to the body",
+        )),
         (
             Grant::Operator(own) | Grant::Viewer(own),
             ControlTenant(other)
             | ReadTenant(Some(other))
+            | ReadEvents(Some(other))
+            | ReadQueues(Some(other))
+            | ReadSettings(Some(other))
+            | ChangeSettings(Some(other))
+            | PublishJob(Some(other))
+            | ReadAudit(Some(other))
             | ReadLetters(Some(other))
             | SettleLetters(Some(other))
             | RotateCredentials(Some(other)),
         ) if own != other => Err(Refusal::forbidden("foreign_tenant", "this token is for another tenant")),
         // From here on a tenant that is named is the caller's own.
-        (Grant::Operator(own) | Grant::Viewer(own), ReadFleet | ReadTenant(_))
+        (
+            Grant::Operator(own) | Grant::Viewer(own),
+            ReadFleet | ReadTenant(_) | ReadEvents(_) | ReadQueues(_) | ReadSettings(_),
+        )
         | (
             Grant::Operator(own),
-            ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_) | RotateCredentials(Some(_)),
+            ControlTenant(_)
+            | ControlOwn
+            | ChangeSettings(_)
+            | PublishJob(_)
+            | ReadAudit(_)
+            | ReadLetters(_)
+            | SettleLetters(_)
+            | RotateCredentials(Some(_)),
         ) => Ok(Scope::Tenant(own)),
         (
             Grant::Viewer(_),
-            ControlTenant(_) | ControlOwn | ReadLetters(_) | SettleLetters(_) | RotateCredentials(Some(_)),
-        ) => Err(Refusal::forbidden(
-            "role_too_low",
-            "this token may only read status and logs: an operator's token is needed",
-        )),
+            ControlTenant(_)
+            | ControlOwn
+            | ChangeSettings(_)
+            | PublishJob(_)
+            | ReadAudit(_)
+            | ReadLetters(_)
+            | SettleLetters(_)
+            | RotateCredentials(Some(_)),
+        ) => Err(Refusal::forbidden("role_too_low", "a viewer may only read: an operator's token is needed")),
         (
             Grant::Operator(_) | Grant::Viewer(_),
-            ControlEverybody | ManageTokens | ManageTenants | RotateCredentials(None),
+            ControlEverybody | ManageTokens | ManageTenants | RaiseLimits | RotateCredentials(None),
         ) => Err(Refusal::forbidden("role_too_low", "this needs an admin's token, or the unix socket on the machine")),
     }
 }

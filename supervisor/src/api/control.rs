@@ -11,7 +11,7 @@ use etl_shared::{
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
-    problem::Refusal,
+    problem::{Refusal, Refusals},
     request::Json,
 };
 use crate::runtime::{ControlError, Selection};
@@ -21,7 +21,8 @@ const ACCEPTANCE: Duration = Duration::from_secs(10);
 
 type Accepted = (StatusCode, axum::Json<ActionAccepted>);
 
-/// `POST /api/v1/admin/workers/control`
+/// Starts, stops or restarts everybody's workers.
+#[utoipa::path(post, path = "/workers/control", tag = "workers", request_body = ActionRequest, responses((status = 202, description = "Accepted and recorded, not yet done: `watch` is where to see how it goes", body = ActionAccepted), Refusals))]
 pub(super) async fn everybody(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -31,7 +32,8 @@ pub(super) async fn everybody(
     order(&api, &caller, scope, request.action).await
 }
 
-/// `POST /api/v1/admin/workers/tenant/control`
+/// Starts, stops or restarts one tenant's workers.
+#[utoipa::path(post, path = "/workers/tenant/control", tag = "workers", request_body = TenantActionRequest, responses((status = 202, description = "Accepted and recorded, not yet done: `watch` is where to see how it goes", body = ActionAccepted), Refusals))]
 pub(super) async fn tenant(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -41,7 +43,8 @@ pub(super) async fn tenant(
     order(&api, &caller, scope, request.action).await
 }
 
-/// `POST /api/v1/admin/workers/action`
+/// Starts, stops or restarts the workers of the caller's own tenant.
+#[utoipa::path(post, path = "/workers/action", tag = "workers", request_body = ActionRequest, responses((status = 202, description = "Accepted and recorded, not yet done: `watch` is where to see how it goes", body = ActionAccepted), Refusals))]
 pub(super) async fn own(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

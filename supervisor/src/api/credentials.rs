@@ -9,14 +9,15 @@ use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
     control::accepted,
-    problem::Refusal,
+    problem::{Refusal, Refusals},
     request::Json,
 };
 use crate::runtime::Selection;
 
 const TOLD_TO_TENANTS: &str = "whoever runs the supervisor sees why";
 
-/// `GET /api/v1/admin/credentials`
+/// Whose accounts workers use, and how each tenant's stand.
+#[utoipa::path(get, path = "/credentials", tag = "credentials", responses((status = 200, description = "The accounts of all tenants that the caller may see", body = CredentialsStatus), Refusals))]
 pub(super) async fn status(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -45,7 +46,8 @@ fn shown(account: &TenantCredentials, scope: Scope) -> TenantCredentials {
     account
 }
 
-/// `POST /api/v1/admin/credentials/rotate`
+/// Replaces the secrets of a tenant's workers, or of everybody's.
+#[utoipa::path(post, path = "/credentials/rotate", tag = "credentials", request_body = RotateRequest, responses((status = 202, description = "Begun; the tenant's `last_rotation` tells how it ended", body = RotationAccepted), Refusals))]
 pub(super) async fn rotate(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

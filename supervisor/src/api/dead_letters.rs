@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
-    problem::Refusal,
+    problem::{Refusal, Refusals},
     request::{Json, Parameters},
 };
 use crate::store::{OperatorStore, letters::Filter};
@@ -30,23 +30,33 @@ const PAGE: (i64, i64) = (50, 500);
 /// Letters that one call settles unless told, and at most: a call has to answer in good time.
 const CALL: (u32, u32) = (100, 500);
 
-/// `GET /api/v1/admin/dead-letters`
-#[derive(Debug, Deserialize)]
+/// Which letters.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListParameters {
+    /// Of this tenant.
     tenant_id: Option<TenantId>,
+    /// Given up for this reason.
     reason: Option<String>,
+    /// Naming this data type.
     #[serde(rename = "type")]
     kind: Option<String>,
+    /// Given up at this time or later, RFC 3339.
     since: Option<String>,
+    /// Given up before this time, RFC 3339.
     until: Option<String>,
+    /// `open` where absent.
     state: Option<Listed>,
+    /// So many at most, 50 where absent.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
+    /// `next_cursor` of the page before.
     cursor: Option<i64>,
 }
 
 /// Which letters are listed.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Listed {
     Open,
@@ -55,7 +65,8 @@ enum Listed {
     All,
 }
 
-/// `GET /api/v1/admin/dead-letters`
+/// Dead letters, the newest first, without their bodies.
+#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(ListParameters), responses((status = 200, description = "One page", body = DeadLetterPage), Refusals))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -89,7 +100,8 @@ pub(super) async fn list(
     Ok(JsonBody(DeadLetterPage { letters: letters.into_iter().map(tell::letter).collect(), next_cursor }))
 }
 
-/// `GET /api/v1/admin/dead-letters/{id}`
+/// Everything about one dead letter.
+#[utoipa::path(get, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = i64, Path, description = "The letter's number")), responses((status = 200, description = "The letter with its body", body = DeadLetterDetail), Refusals))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -106,7 +118,8 @@ pub(super) async fn show(
     found.map(|(letter, contents)| JsonBody(tell::whole(letter, contents))).ok_or_else(unknown)
 }
 
-/// `POST /api/v1/admin/dead-letters/replay`
+/// Publishes the messages of open letters again and marks the letters.
+#[utoipa::path(post, path = "/dead-letters/replay", tag = "dead letters", request_body = LetterSelection, responses((status = 200, description = "What became of them", body = LettersSettled), Refusals))]
 pub(super) async fn replay(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -129,7 +142,8 @@ pub(super) async fn replay(
     Ok(JsonBody(settled))
 }
 
-/// `POST /api/v1/admin/dead-letters/discard`
+/// Marks open letters as done with.
+#[utoipa::path(post, path = "/dead-letters/discard", tag = "dead letters", request_body = LetterSelection, responses((status = 200, description = "What became of them", body = LettersSettled), Refusals))]
 pub(super) async fn discard(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

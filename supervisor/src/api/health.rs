@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
+use etl_shared::api::Problem;
 use serde::Serialize;
 
 use super::{Api, problem::Refusal};
@@ -11,14 +12,14 @@ use crate::clock::BootTime;
 /// A control loop that has not turned for this long is stuck. It publishes a view far more often than that.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
-/// `GET /livez`
-#[derive(Debug, Serialize)]
+/// The control loop turns.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Live {
     live: bool,
 }
 
-/// `GET /readyz`
-#[derive(Debug, Serialize)]
+/// What is there.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Ready {
     ready: bool,
     /// Every part with whether it works now. Of these, `tenants` may be false while the supervisor is ready.
@@ -26,6 +27,7 @@ pub(super) struct Ready {
 }
 
 /// The control loop turns. Broker, database and workers have no say in it.
+#[utoipa::path(get, path = "/livez", tag = "health", security(()), responses((status = 200, description = "It turns", body = Live), (status = 503, description = "It is stuck", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn live(State(api): State<Arc<Api>>) -> Result<Json<Live>, Refusal> {
     let silent = BootTime::now().since(api.context.handle.view().turned_at);
     if silent < STUCK_AFTER {
@@ -36,6 +38,7 @@ pub(super) async fn live(State(api): State<Arc<Api>>) -> Result<Json<Live>, Refu
 }
 
 /// Everything that the supervisor needs is there and the tenants have been read once. A tenant in trouble is its own matter.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses((status = 200, description = "Ready", body = Ready), (status = 503, description = "Not ready", body = Ready)))]
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> (StatusCode, Json<Ready>) {
     let view = api.context.handle.view();
     let mut parts: BTreeMap<_, _> = view.parts.iter().map(|(name, part)| (*name, part.ok)).collect();

@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::spawn_blocking, time};
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
-    problem::Refusal,
+    problem::{Refusal, Refusals},
     request::Parameters,
     status,
 };
@@ -36,16 +36,22 @@ const MOST_LINES: usize = 10_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// Whose; the caller's own where absent.
     tenant_id: Option<TenantId>,
+    /// So many of each worker, 100 where absent.
+    #[param(maximum = 10_000)]
     lines: Option<usize>,
+    /// Go on with what is written from now on.
     #[serde(default)]
     follow: bool,
 }
 
-/// `GET /api/v1/admin/workers/logs?tenant_id&lines&follow`
+/// What one tenant's workers have written.
+#[utoipa::path(get, path = "/workers/logs", tag = "workers", params(Wanted), responses((status = 200, description = "The lines; with `follow` the answer ends when the client hangs up", body = String, content_type = "text/plain"), Refusals))]
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

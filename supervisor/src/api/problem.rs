@@ -1,10 +1,16 @@
 //! Every error of the API: `application/problem+json` with a code that programs may rely on.
 
+use std::collections::BTreeMap;
+
 use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use etl_shared::api::Problem;
+use utoipa::{
+    IntoResponses,
+    openapi::{Content, Ref, RefOr, Response as ResponseDescription, ResponseBuilder},
+};
 
 use crate::runtime::ControlError;
 
@@ -68,6 +74,31 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+/// What every endpoint may answer instead, for the API's description.
+pub(super) struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<ResponseDescription>> {
+        const ANSWERS: [(&str, &str); 10] = [
+            ("400", "The request cannot be understood; `code` says why"),
+            ("401", "Nobody is logged in: a token is missing, unknown, expired or revoked"),
+            ("403", "The caller may not do that, or not with this tenant"),
+            ("404", "There is nothing of this name"),
+            ("408", "The body did not arrive in time"),
+            ("409", "It does not fit how things stand"),
+            ("412", "Somebody else has changed it meanwhile"),
+            ("413", "The body is too large"),
+            ("500", "Something failed that should not; the log says more"),
+            ("503", "Something that is needed does not answer now; try again"),
+        ];
+        let problem = || Content::new(Some(Ref::from_schema_name("Problem")));
+        let answer = |description: &str| {
+            ResponseBuilder::new().description(description).content("application/problem+json", problem()).build()
+        };
+        ANSWERS.iter().map(|(status, description)| ((*status).to_owned(), answer(description).into())).collect()
     }
 }
 

@@ -12,13 +12,16 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use etl_shared::{TenantId, api::TenantStatus};
+use etl_shared::{
+    TenantId,
+    api::{FleetStatus, TenantStatus},
+};
 use futures_util::stream;
 
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
-    problem::Refusal,
+    problem::{Refusal, Refusals},
     request::TenantInPath,
 };
 use crate::runtime::{FleetView, WorkerView, view::ProcessView};
@@ -29,10 +32,11 @@ mod tell;
 use document::Document;
 use tell::Now;
 
-/// `GET /api/v1/admin/workers/status`
+/// Every tenant that the caller may see, with its workers.
 ///
 /// Process figures and message counts are those of the last round of samples, each with its age: looking at everybody
 /// now would cost two file reads for every worker.
+#[utoipa::path(get, path = "/workers/status", tag = "workers", responses((status = 200, description = "Everybody", body = FleetStatus), Refusals))]
 pub(super) async fn fleet(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -48,7 +52,8 @@ pub(super) async fn fleet(
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
 }
 
-/// `GET /api/v1/admin/workers/tenant/{tenant_id}/status`
+/// One tenant, looked at now.
+#[utoipa::path(get, path = "/workers/tenant/{tenant_id}/status", tag = "workers", params(("tenant_id" = TenantId, Path, description = "Which tenant")), responses((status = 200, description = "The tenant", body = TenantStatus), Refusals))]
 pub(super) async fn tenant(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

@@ -9,10 +9,11 @@ use super::{
     Api,
     authorize::{Caller, Permission, authorize},
     control::accepted,
-    problem::Refusal,
+    problem::{Refusal, Refusals},
 };
 
-/// `GET /api/v1/admin/tenants`
+/// The tenants, their source, and a list that was refused.
+#[utoipa::path(get, path = "/tenants", tag = "tenants", responses((status = 200, description = "The list", body = TenantList), Refusals))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -21,7 +22,8 @@ pub(super) async fn list(
     Ok(Json(TenantList::clone(&api.context.handle.view().tenant_list)))
 }
 
-/// `POST /api/v1/admin/tenants/confirm`
+/// Accepts the list that was refused because too many tenants were missing from it.
+#[utoipa::path(post, path = "/tenants/confirm", tag = "tenants", responses((status = 200, description = "The list as it is now", body = TenantList), Refusals))]
 pub(super) async fn confirm(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

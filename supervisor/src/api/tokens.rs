@@ -8,12 +8,12 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use etl_shared::api::{CreateToken, Role, TokenDescription};
+use etl_shared::api::{CreateToken, CreatedToken, Role, TokenDescription};
 
 use super::{
     Api,
     authorize::{Caller, Grant, Permission, authorize},
-    problem::Refusal,
+    problem::{Refusal, Refusals},
     request::Json,
     token_store::TokenStoreError,
 };
@@ -21,7 +21,8 @@ use super::{
 /// Longest name of a token, in characters.
 const NAME_LIMIT: usize = 100;
 
-/// `GET /api/v1/admin/tokens`
+/// The API tokens, without their secrets.
+#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, description = "All of them, the oldest first", body = Vec<TokenDescription>), Refusals))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -30,7 +31,8 @@ pub(super) async fn list(
     Ok(JsonBody(api.tokens.list()))
 }
 
-/// `POST /api/v1/admin/tokens`
+/// Makes an API token.
+#[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = CreateToken, responses((status = 201, description = "The token, shown this once", body = CreatedToken), Refusals))]
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -45,7 +47,8 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], JsonBody(created)))
 }
 
-/// `DELETE /api/v1/admin/tokens/{id}`
+/// Revokes an API token.
+#[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = String, Path, description = "The token's id")), responses((status = 204, description = "It is worth nothing from now on"), Refusals))]
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,

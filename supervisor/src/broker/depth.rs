@@ -28,8 +28,12 @@ pub(crate) async fn depths(
         for (queue, answer) in open.iter().zip(answers) {
             match answer {
                 Ok(state) => {
-                    let sample =
-                        QueueSample { messages_ready: state.message_count(), consumers: state.consumer_count(), at };
+                    let sample = QueueSample {
+                        messages_ready: state.message_count(),
+                        consumers: state.consumer_count(),
+                        at,
+                        ..QueueSample::default()
+                    };
                     found.insert(queue.clone(), sample);
                 }
                 // It has gone, or the channel was closed by one that has.

@@ -60,7 +60,7 @@ mod tests {
     const QUEUE: &str = "transform_queue_tenant_1";
 
     fn depth(messages_ready: u32, consumers: u32) -> QueueSample {
-        QueueSample { messages_ready, consumers, at: BootTime::now() }
+        QueueSample { messages_ready, consumers, at: BootTime::now(), ..QueueSample::default() }
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(super) struct Board {
     keeper_pid: Option<i32>,
     walls: Arc<[Wall]>,
     accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
+    names: Arc<BTreeMap<TenantId, String>>,
     tenant_list: Arc<TenantList>,
     budget: BudgetStatus,
     settled: bool,
@@ -58,6 +59,7 @@ impl Board {
             keeper_pid: None,
             walls: Arc::default(),
             accounts: None,
+            names: Arc::default(),
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
             settled: false,
@@ -73,6 +75,7 @@ impl Board {
             keeper_pid: None,
             walls: Arc::default(),
             accounts: None,
+            names: Arc::default(),
             tenant_list,
             budget: BudgetStatus::default(),
             settled: false,
@@ -176,6 +179,12 @@ impl Board {
         self.dirty = true;
     }
 
+    /// Shows what people call the tenants.
+    pub(super) fn set_names(&mut self, names: BTreeMap<TenantId, String>) {
+        self.dirty |= *self.names != names;
+        self.names = Arc::new(names);
+    }
+
     /// Shows what all workers together take.
     pub(super) fn set_budget(&mut self, budget: BudgetStatus) {
         self.dirty |= self.budget != budget;
@@ -245,6 +254,7 @@ impl Board {
             keeper_pid: self.keeper_pid,
             walls: self.walls.clone(),
             accounts: self.accounts.clone(),
+            names: self.names.clone(),
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
             settled: self.settled,
@@ -259,7 +269,7 @@ fn key(name: &WorkerName) -> Key {
 }
 
 /// Why a worker stands where it stands, for a person.
-fn reason(slot: &Slot) -> String {
+pub(super) fn reason(slot: &Slot) -> String {
     let clock = |time: BootTime| rfc3339(time.on_wall_clock());
     match slot.state() {
         State::Stopped => match slot.wanted() {

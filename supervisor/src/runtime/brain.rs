@@ -30,6 +30,7 @@ use crate::{
     accounts::{AccountsError, AccountsTask, Addresses, AddressesError, warn_of_leftover},
     api,
     broker::{Backstop, BrokerTask},
+    history::Journal,
     keeper,
     reconcile::{Reconciler, Republished},
     settings::Settings,
@@ -101,6 +102,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let strikes = strikes_file::read(&settings.runtime.state_directory);
     let handover = handover(&settings)?;
 
+    let journal = Journal::default();
     let mut board = Board::new();
     let view = board.published();
     let (news_sender, news) = mpsc::unbounded_channel();
@@ -126,7 +128,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     };
     outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished))?;
+    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished, journal.clone()))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -146,6 +148,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         wanted_queues,
         reload_tenants,
         board,
+        journal,
     };
     let seed = getrandom::u64().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -220,7 +223,7 @@ impl Outside {
     }
 }
 
-fn api_context(settings: &Settings, handle: Handle, republished: Republished) -> api::ApiContext {
+fn api_context(settings: &Settings, handle: Handle, republished: Republished, journal: Journal) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -233,6 +236,7 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished) ->
         broker: settings.broker.clone(),
         database: settings.database.clone(),
         republished,
+        journal,
         look: Some(super::sample::look),
     }
 }

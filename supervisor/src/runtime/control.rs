@@ -35,6 +35,7 @@ use super::{
 use crate::{
     broker::WantedQueues,
     clock::BootTime,
+    history::Journal,
     keeper::protocol::{Report, SpawnFailure},
     lifecycle::{Event, Fleet, Found, Reliefs, SpawnTrouble, Why},
     poison::Ledger,
@@ -94,6 +95,8 @@ pub(super) struct Parts {
     pub reload_tenants: watch::Sender<u64>,
     /// What others see.
     pub board: Board,
+    /// What others hear.
+    pub journal: Journal,
 }
 
 /// The loop's own things.
@@ -309,6 +312,7 @@ impl Control {
     fn learn(&mut self, news: News) {
         match news {
             News::Tenants(tenants) => self.tenants_read(tenants),
+            News::Names(names) => self.parts.board.set_names(names),
             News::Part { part, ok, detail } => {
                 let was_ok = self.parts.board.set_part(part, ok, detail);
                 if ok && !was_ok {

@@ -19,6 +19,8 @@ use crate::{accounts::AccountNews, poison::Suspect, store::Seats};
 pub enum News {
     /// The tenant query returned these.
     Tenants(BTreeSet<TenantId>),
+    /// What people call them, where the query says so.
+    Names(BTreeMap<TenantId, String>),
     /// The condition of a part changed; a dependency that became usable wakes the workers that wait for it.
     Part {
         /// `broker` or `database`.

@@ -27,6 +27,8 @@ pub struct FleetView {
     pub walls: Arc<[Wall]>,
     /// Each tenant's own accounts; `None`: all workers share one.
     pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
+    /// What people call the tenants, where the tenant query says so.
+    pub names: Arc<BTreeMap<TenantId, String>>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
     /// What all workers together take.
@@ -109,10 +111,16 @@ pub struct ExitView {
 }
 
 /// A queue as the broker reported it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct QueueSample {
     /// Messages ready for delivery.
     pub messages_ready: u32,
+    /// Delivered and not acknowledged, where the management API has told.
+    pub messages_unacknowledged: Option<u32>,
+    /// Published per second, where the management API has told.
+    pub publish_rate: Option<f64>,
+    /// Acknowledged per second, where the management API has told.
+    pub ack_rate: Option<f64>,
     /// Consumers attached.
     pub consumers: u32,
     /// When it was read.

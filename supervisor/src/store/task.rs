@@ -1,6 +1,9 @@
 //! The task that keeps a connection to the database for as long as the supervisor runs.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use etl_shared::{TenantId, migrations};
 use tokio::{
@@ -122,6 +125,7 @@ impl StoreTask {
                 let ids = rows.iter().map(id_of).collect::<Result<Vec<_>, _>>();
                 let ids = ids.map_err(|problem| format!("database.tenants_query: {problem}"))?;
                 let tenants = self.usable(&ids);
+                let _ = self.news.send(News::Names(names(&rows)));
                 self.say(true, format!("connected to {shown}"));
                 let _ = self.news.send(News::Tenants(tenants));
                 Ok(())
@@ -174,6 +178,15 @@ fn id_of(row: &tokio_postgres::Row) -> Result<Option<i64>, String> {
         return Err(format!("its first column is {}, expected bigint or integer", column.type_()));
     };
     id.map_err(|error| error.to_string())
+}
+
+/// The second column, where there is one and it is text.
+fn names(rows: &[tokio_postgres::Row]) -> BTreeMap<TenantId, String> {
+    let named = rows.iter().filter(|row| row.len() > 1).filter_map(|row| {
+        let tenant = TenantId::try_from(id_of(row).ok()??).ok()?;
+        Some((tenant, row.try_get::<_, Option<String>>(1).ok()??))
+    });
+    named.collect()
 }
 
 /// A database that neither answers nor hangs up must not look as if nothing were wrong.

@@ -120,4 +120,21 @@ pub(super) const SUPERVISOR: &[Rights] = &[
         ..read("dead_letters")
     },
     Rights { insert: Columns::All, delete: true, ..read("reconciliations") },
+    Rights {
+        insert: Columns::All,
+        update: Columns::Only(&[
+            "workers",
+            "workers_max",
+            "memory_soft",
+            "paused_until",
+            "revision",
+            "updated_at",
+            "updated_by",
+        ]),
+        delete: true,
+        ..read("worker_settings")
+    },
+    // Histories are added to and, when they are old enough, forgotten; nobody rewrites them.
+    Rights { insert: Columns::All, delete: true, ..read("worker_events") },
+    Rights { insert: Columns::Except(&["id"]), delete: true, ..read("audit_log") },
 ];

@@ -91,6 +91,9 @@ fn queue(view: &FleetView, name: &str, now: &Now) -> Option<QueueStatus> {
     view.queues.get(name).map(|sample| QueueStatus {
         name: name.to_owned(),
         messages_ready: sample.messages_ready,
+        messages_unacknowledged: sample.messages_unacknowledged,
+        publish_rate: sample.publish_rate,
+        ack_rate: sample.ack_rate,
         consumers: sample.consumers,
         sample_age_seconds: now.seconds_since(sample.at),
     })

@@ -45,7 +45,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         })
     };
     let ids_count = ids.len();
-    let queue = QueueSample { messages_ready: 3, consumers: 1, at: now };
+    let queue = QueueSample { messages_ready: 3, consumers: 1, at: now, ..QueueSample::default() };
     let ok = |detail: &str| PartStatus { ok: true, detail: detail.to_owned() };
     FleetView {
         accounts: None,
@@ -55,6 +55,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         parts: BTreeMap::from([("broker", ok("connected")), ("database", ok("connected")), ("keeper", ok("pid 2"))]),
         keeper_pid: Some(2),
         walls: Arc::default(),
+        names: Arc::default(),
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
         budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
         settled: true,

@@ -22,6 +22,7 @@ use tokio::{
 use super::fleet;
 use crate::{
     api::{ApiContext, Serving, serve},
+    history::Journal,
     runtime::{FleetView, sample},
     settings::Runtime,
 };
@@ -76,6 +77,7 @@ impl Server {
             broker: None,
             database: None,
             republished: Arc::default(),
+            journal: Journal::default(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)

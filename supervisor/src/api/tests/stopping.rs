@@ -54,6 +54,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         broker: None,
         database: None,
         republished: std::sync::Arc::default(),
+        journal: crate::history::Journal::default(),
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -83,6 +84,7 @@ async fn an_address_that_is_taken_is_named() {
         broker: None,
         database: None,
         republished: std::sync::Arc::default(),
+        journal: crate::history::Journal::default(),
         look: None,
     };
     let error = serve(context).unwrap_err();

@@ -1,15 +1,17 @@
 //! Carries out what the fleet orders.
 
-use etl_shared::{WorkerName, credentials::handover_without_credentials};
+use etl_shared::{WorkerName, api::EventKind, credentials::handover_without_credentials};
 use nix::libc;
 
 use super::Control;
 use crate::{
+    history::Happening,
     keeper::{
         self,
         protocol::{Request, Scope},
     },
     lifecycle::{Death, Effect, Event, SpawnTrouble, StopSignal},
+    runtime::board::reason,
 };
 
 impl Control {
@@ -52,6 +54,17 @@ impl Control {
                     self.parts.board.show(&worker, slot, self.reliefs.stands_in_for(&worker));
                     let death = verdict.as_ref().and_then(|_| slot.tally().next_back());
                     log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
+                    if from != to || verdict.is_some() {
+                        let detail = death.and_then(|death| death.detail.clone());
+                        self.parts.journal.record(Happening {
+                            tenant: Some(worker.tenant),
+                            worker: Some(worker.clone()),
+                            incarnation: Some(slot.incarnation()),
+                            change: Some((from, to)),
+                            verdict,
+                            ..Happening::new(EventKind::State, detail.unwrap_or_else(|| reason(slot)))
+                        });
+                    }
                 }
                 self.room_of(&worker);
                 self.account_touched(&worker, false);

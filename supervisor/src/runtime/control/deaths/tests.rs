@@ -54,6 +54,7 @@ impl Scene {
             notes: notes_sender,
             wanted_queues: watch::channel(std::sync::Arc::default()).0,
             reload_tenants: watch::channel(0).0,
+            journal: crate::history::Journal::default(),
             board: Board::new(),
         };
         let mut scene = Self { control: Control::new(parts, 1), notes, directory };

@@ -1,0 +1,5 @@
+//! What has happened: kept in memory for streams, and in the database for longer.
+
+mod journal;
+
+pub use journal::{Happening, Journal};
