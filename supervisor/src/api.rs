@@ -10,6 +10,7 @@ use axum::{Router, middleware::from_fn_with_state, routing::get};
 use etl_shared::WorkerName;
 use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     history::Journal,
@@ -107,6 +108,7 @@ fn router(api: Arc<Api>) -> Router {
         .split_for_parts();
     router
         .route("/openapi.json", get(openapi::document(&description)))
+        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(api)
