@@ -26,10 +26,13 @@ mod control;
 mod credentials;
 mod dead_letters;
 mod health;
+mod jobs;
 mod listen;
 mod logs;
 mod openapi;
 mod problem;
+mod publishing;
+mod queues;
 mod refusal;
 mod request;
 mod settings;
@@ -117,6 +120,8 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
         .routes(routes!(settings::show, settings::change))
+        .routes(routes!(queues::list))
+        .routes(routes!(jobs::publish))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)
