@@ -14,6 +14,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     history::Journal,
+    page,
     reconcile::Republished,
     runtime::{Handle, view::Sample},
     settings::{Broker, Database, Runtime},
@@ -108,6 +109,7 @@ fn router(api: Arc<Api>) -> Router {
         .split_for_parts();
     router
         .route("/openapi.json", get(openapi::document(&description)))
+        .merge(page::routes())
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)

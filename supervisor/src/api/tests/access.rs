@@ -61,7 +61,7 @@ const TABLE: [Row; 39] = [
     ("GET", "/readyz", "", ["200"; 5]),
     ("HEAD", "/api/v1/admin/workers/tenant/2/status", "", ["200", "200", "403", "403", "401"]),
     ("GET", "/api/v1/admin/nothing", "", ["404 path_unknown"; 5]),
-    ("GET", "/", "", ["404 path_unknown"; 5]),
+    ("GET", "/", "", ["200"; 5]),
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
 ];
 
