@@ -6,7 +6,7 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
 
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
 use etl_shared::WorkerName;
 use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,7 +31,9 @@ mod listen;
 mod logs;
 mod openapi;
 mod problem;
+mod refusal;
 mod request;
+mod settings;
 mod status;
 mod tenants;
 mod token_store;
@@ -39,6 +41,8 @@ mod tokens;
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+use problem::Refusal;
 
 pub use listen::{ServeError, Serving, serve};
 pub use token_store::{TokenStore, TokenStoreError};
@@ -64,6 +68,8 @@ pub struct ApiContext {
     pub republished: Republished,
     /// What happens.
     pub journal: Journal,
+    /// Changed to have tenants and their settings read at once.
+    pub reload_tenants: watch::Sender<u64>,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -80,6 +86,16 @@ struct Api {
     store: Option<OperatorStore>,
     /// Becomes true when the server stops: streams end then.
     stopping: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// The database as operators use it; `what` is in there.
+    fn store(&self, what: &str) -> Result<&OperatorStore, Refusal> {
+        self.store.as_ref().ok_or_else(|| {
+            let detail = format!("{what} in a database, and none is configured: set [database] url");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "database_not_configured", detail)
+        })
+    }
 }
 
 /// Every path there is.
@@ -101,6 +117,7 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
+        .routes(routes!(settings::show, settings::change))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)

@@ -34,6 +34,7 @@ pub use limits::{Budget, Limits};
 pub use queue::{Queue, Readiness};
 pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
+pub use validate::LEAST_MEMORY;
 
 /// Where the configuration is looked for unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/etl-supervisor/config.toml";

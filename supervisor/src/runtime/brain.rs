@@ -128,7 +128,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     };
     outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished, journal.clone()))?;
+    let handle = Handle::new(orders_sender, view);
+    let api = api::serve(api_context(&settings, handle, republished, journal.clone(), reload_tenants.clone()))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -142,6 +143,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         accounts,
         switches: state.switches,
         last_tenants: state.tenants,
+        overrides: state.overrides,
         news,
         notes: notes_sender,
         strikes,
@@ -223,7 +225,13 @@ impl Outside {
     }
 }
 
-fn api_context(settings: &Settings, handle: Handle, republished: Republished, journal: Journal) -> api::ApiContext {
+fn api_context(
+    settings: &Settings,
+    handle: Handle,
+    republished: Republished,
+    journal: Journal,
+    reload_tenants: watch::Sender<u64>,
+) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -237,6 +245,7 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished, jo
         database: settings.database.clone(),
         republished,
         journal,
+        reload_tenants,
         look: Some(super::sample::look),
     }
 }

@@ -96,6 +96,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
         Known::Named(&Known::Section(&[
             ("command", Known::Value),
             ("workers", Known::Value),
+            ("workers_max", Known::Value),
             ("ready", Known::Value),
             ("start_timeout", Known::Value),
             ("grace", Known::Value),

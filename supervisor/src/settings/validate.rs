@@ -32,6 +32,9 @@ impl Settings {
             if queue.workers == 0 || queue.workers > 64 {
                 return wrong(format!("queues.{name}.workers must be from 1 to 64"));
             }
+            if queue.workers_max > 64 {
+                return wrong(format!("queues.{name}.workers_max must be at most 64"));
+            }
             if queue.start_timeout.is_zero() {
                 return wrong(format!("queues.{name}.start_timeout must be longer than nothing"));
             }
@@ -143,9 +146,11 @@ impl Settings {
     }
 }
 
+/// The least soft limit of memory, in bytes.
+pub const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
+
 impl Queue {
     fn validate_limits(&self) -> Result<(), String> {
-        const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
         if self.memory_soft < LEAST_MEMORY {
             return Err("memory_soft must be at least 8MiB".to_owned());
         }
@@ -218,6 +223,7 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\ncommand = []", "name the program"),
             ("tenants = [1]\n[queues.transform]\ncommand = [\"x\", \"{tennant}\"]", "{tennant}"),
             ("tenants = [1]\n[queues.transform]\nworkers = 0", "from 1 to 64"),
+            ("tenants = [1]\n[queues.transform]\nworkers_max = 65", "at most 64"),
             ("tenants = [1]\n[queues.transform]\ngrace = \"soon\"", "30s"),
             ("tenants = [1]\n[queues.transform]\njob_timeout = \"0s\"", "job_timeout must be longer"),
             ("tenants = [1]\n[poison]\nstrikes = 0", "from 1 to 10"),

@@ -23,7 +23,7 @@ const SHARED: &str = "409 credentials_shared";
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 39] = [
+const TABLE: &[Row] = &[
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -63,6 +63,13 @@ const TABLE: [Row; 39] = [
     ("GET", "/api/v1/admin/nothing", "", ["404 path_unknown"; 5]),
     ("GET", "/", "", ["200"; 5]),
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
+    ("GET", "/api/v1/admin/workers/config", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/config?tenant_id=1", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/config?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/config?tenant_id=9", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("PUT", "/api/v1/admin/workers/config", r#"{"queues":{}}"#, [NAME_ONE, NAME_ONE, NO_DATABASE, LOW, NOBODY]),
+    ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":2,"queues":{}}"#, [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
+    ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":9,"queues":{}}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
 ];
 
 #[tokio::test]
@@ -88,7 +95,7 @@ async fn every_endpoint_answers_every_caller_as_the_table_says() {
             if answer.status.as_u16() >= 400 && !answer.body.is_empty() {
                 answered = format!("{answered} {}", answer.code());
             }
-            if answered != expected {
+            if answered != *expected {
                 wrong.push(format!("{method} {path} {body} as {caller}: {answered}, not {expected}"));
             }
         }
