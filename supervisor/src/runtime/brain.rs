@@ -231,6 +231,8 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished, jo
         handle,
         runtime: settings.runtime.clone(),
         listen: settings.api.listen,
+        api: settings.api.clone(),
+        auth: settings.auth.clone(),
         required_parts,
         started_at: SystemTime::now(),
         broker: settings.broker.clone(),
