@@ -19,7 +19,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Api, ApiContext, TokenStore, TokenStoreError, router};
+use super::{Api, ApiContext, SessionStore, TokenStore, TokenStoreError, router};
 use crate::store::OperatorStore;
 
 mod connection;
@@ -85,6 +85,7 @@ impl Serving {
 /// else uses it.
 pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let tokens = TokenStore::open(context.runtime.state_directory.join("tokens.json"))?;
+    let sessions = SessionStore::open(context.runtime.state_directory.join("sessions.json"), context.auth.session_ttl);
     let path = context.runtime.api_socket();
     let tcp = context.listen.map(|address| {
         let bound = std::net::TcpListener::bind(address)
@@ -99,7 +100,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, store, stopping: stop.clone() });
+    let api = Arc::new(Api { context, tokens, sessions, store, stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.

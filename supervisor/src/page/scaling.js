@@ -12,7 +12,7 @@ const PAUSES = [["900", "15 minutes"], ["3600", "1 hour"], ["14400", "4 hours"],
 export async function scale(row) {
   try {
     const { document, tag } = await readSettings(row.tenant_id);
-    const types = Object.entries(document?.effective ?? {});
+    const types = Object.entries(document.effective);
     const fields = types.map(([type, effective]) => ({
       name: type,
       label: types.length > 1 ? `Workers of ${type}` : "Workers",

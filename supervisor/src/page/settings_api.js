@@ -1,16 +1,13 @@
 // A tenant's settings: read, changed, and refused where somebody else was faster.
 
 import { WORKERS, call, query } from "./api.js";
-import { session } from "./session.js";
 
 const PATH = `${WORKERS}/config`;
 
 /** The document of one tenant with its ETag. */
 export async function readSettings(tenant) {
-  const asked = session()?.tenant_id === null ? query({ tenant_id: tenant }) : "";
-  const { body, headers } = await call("GET", PATH + asked, { withHeaders: true });
-  const document = body.tenants?.find((one) => one.tenant_id === tenant) ?? null;
-  return { document, tag: headers.get("ETag") ?? (document && `"${document.revision}"`) };
+  const { body, headers } = await call("GET", PATH + query({ tenant_id: tenant }), { withHeaders: true });
+  return { document: body, tag: headers.get("ETag") };
 }
 
 /** Replaces what is set for the queue types named; the answer is the new document. Fails with 412 where `tag` is old. */
@@ -21,7 +18,7 @@ export const writeSettings = (tenant, queues, tag) =>
 export async function changeEach(tenant, change) {
   const { document, tag } = await readSettings(tenant);
   const queues = {};
-  for (const [type, effective] of Object.entries(document?.effective ?? {})) {
+  for (const [type, effective] of Object.entries(document.effective)) {
     queues[type] = change(document.queues[type] ?? {}, effective);
   }
   return writeSettings(tenant, queues, tag);

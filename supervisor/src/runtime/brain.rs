@@ -239,6 +239,8 @@ fn api_context(
         handle,
         runtime: settings.runtime.clone(),
         listen: settings.api.listen,
+        api: settings.api.clone(),
+        auth: settings.auth.clone(),
         required_parts,
         started_at: SystemTime::now(),
         broker: settings.broker.clone(),

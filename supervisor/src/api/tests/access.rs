@@ -70,6 +70,9 @@ const TABLE: &[Row] = &[
     ("PUT", "/api/v1/admin/workers/config", r#"{"queues":{}}"#, [NAME_ONE, NAME_ONE, NO_DATABASE, LOW, NOBODY]),
     ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":2,"queues":{}}"#, [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
     ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":9,"queues":{}}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/session", "", ["200", "200", "200", "200", NOBODY]),
+    ("POST", "/api/v1/session", r#"{"token":"etl_x_y"}"#, ["401 token_invalid"; 5]),
+    ("DELETE", "/api/v1/session", "", ["409 no_session", "409 no_session", "409 no_session", "409 no_session", NOBODY]),
 ];
 
 #[tokio::test]
