@@ -4,7 +4,7 @@ import { WORKERS, get, query } from "./api.js";
 
 // The first page fills the screen; the others may take longer.
 const FIRST = 60;
-const NEXT = 200;
+const NEXT = 500;
 
 const rows = new Map();
 const listeners = new Set();
