@@ -27,10 +27,13 @@ mod control;
 mod credentials;
 mod csrf;
 mod dead_letters;
+mod events;
 mod health;
+mod history;
 mod listen;
 mod logs;
 mod openapi;
+mod overview;
 mod problem;
 mod refusal;
 mod request;
@@ -95,6 +98,8 @@ struct Api {
     sessions: SessionStore,
     /// The database as operators use it.
     store: Option<OperatorStore>,
+    /// What is known of the workers between two looks, and who is told.
+    live: overview::Live,
     /// Becomes true when the server stops: streams end then.
     stopping: watch::Receiver<bool>,
 }
@@ -129,6 +134,10 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
         .routes(routes!(settings::show, settings::change))
+        .routes(routes!(events::stream))
+        .routes(routes!(overview::overview))
+        .routes(routes!(history::events))
+        .routes(routes!(history::tenant))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let session = OpenApiRouter::new()
         .routes(routes!(session::show, session::end))

@@ -19,12 +19,15 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Api, ApiContext, SessionStore, TokenStore, TokenStoreError, router};
+use super::{Api, ApiContext, SessionStore, TokenStore, TokenStoreError, overview, router};
 use crate::store::OperatorStore;
 
 mod connection;
+mod seat;
+mod wire;
 
 use connection::{Door, admit};
+pub(super) use seat::Seat;
 
 /// Owner and group may connect, which makes them the machine's operators.
 const SOCKET_MODE: u32 = 0o660;
@@ -100,7 +103,8 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, sessions, store, stopping: stop.clone() });
+    let live = overview::Live::default();
+    let api = Arc::new(Api { context, tokens, sessions, store, live, stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.
@@ -131,6 +135,7 @@ async fn doors(
     api: Arc<Api>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    tokio::spawn(overview::watch(Arc::clone(&api)));
     let router = router(api);
     let unix = admit(Door::Unix(UnixListener::from_std(unix)?), router.clone(), stop.clone());
     let tcp = tcp.map(TcpListener::from_std).transpose()?;

@@ -73,6 +73,15 @@ const TABLE: &[Row] = &[
     ("GET", "/api/v1/session", "", ["200", "200", "200", "200", NOBODY]),
     ("POST", "/api/v1/session", r#"{"token":"etl_x_y"}"#, ["401 token_invalid"; 5]),
     ("DELETE", "/api/v1/session", "", ["409 no_session", "409 no_session", "409 no_session", "409 no_session", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events?tenant_id=1&rows=true", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/history", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/history?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/overview", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/1/history", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/2/history", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/9/history", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
 ];
 
 #[tokio::test]
