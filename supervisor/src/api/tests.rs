@@ -2,10 +2,13 @@
 
 mod access;
 mod errors;
+mod events;
 pub(crate) mod fleet;
 mod health;
 mod logs;
+mod overview;
 mod server;
+mod session;
 mod status;
 mod stopping;
 mod tokens;

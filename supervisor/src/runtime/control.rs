@@ -4,7 +4,7 @@
 //! fleet orders. It never waits for broker, database or disk.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     time::Duration,
 };
@@ -47,6 +47,7 @@ use crate::{
 mod accounts;
 mod blocks;
 mod budget;
+mod chronicle;
 mod deaths;
 mod effects;
 mod forgiveness;
@@ -130,6 +131,8 @@ pub(super) struct Control {
     memory: Memory,
     admissions: Admissions,
     settings_of_tenants: SettingsOfTenants,
+    /// Whether each part works that has ever worked in this life.
+    worked: BTreeMap<&'static str, bool>,
 }
 
 /// Whether the supervisor is on its way out.
@@ -170,6 +173,7 @@ impl Control {
             memory: Memory::default(),
             admissions: Admissions::new(),
             settings_of_tenants: SettingsOfTenants::default(),
+            worked: BTreeMap::new(),
             parts,
         };
         control.take_up_settings();
@@ -192,7 +196,7 @@ impl Control {
             self.keep_time();
             self.leave_when_empty();
         }
-        self.parts.board.publish();
+        self.publish();
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         if self.keeper_told_to_end {
             // What was said to it goes out while it is listened to; it hangs up as its last act.
@@ -244,7 +248,7 @@ impl Control {
     }
 
     fn publish(&mut self) {
-        self.parts.board.publish();
+        self.parts.board.publish(self.parts.journal.last_id());
         self.publish_at = None;
     }
 
@@ -261,11 +265,13 @@ impl Control {
             FromKeeper::Connected { pid, walls } => {
                 tracing::info!(pid, "keeper answers");
                 self.keeper_shown.clear();
+                self.part_changed("keeper", true, "connected");
                 self.parts.board.set_keeper(Some(pid), "connected".to_owned());
                 self.parts.board.set_walls(walls);
             }
             FromKeeper::Lost(why) => {
                 tracing::error!(why, "keeper lost");
+                self.part_changed("keeper", false, &why);
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
                 self.forgiveness.processes_are_known(false);
@@ -278,6 +284,7 @@ impl Control {
                     tracing::warn!(why, "no keeper");
                     self.keeper_shown.clone_from(&why);
                 }
+                self.part_changed("keeper", false, &why);
                 self.parts.board.set_keeper(None, why);
             }
             FromKeeper::Report(report) => self.report(report),
@@ -325,6 +332,7 @@ impl Control {
             News::Overrides(overrides) => self.overrides_read(overrides),
             News::Names(names) => self.parts.board.set_names(names),
             News::Part { part, ok, detail } => {
+                self.part_changed(part, ok, &detail);
                 let was_ok = self.parts.board.set_part(part, ok, detail);
                 if ok && !was_ok {
                     self.happened(Event::DependencyUp);
@@ -347,7 +355,7 @@ impl Control {
             }
             News::Seats(seats) => self.seats_known(seats),
             News::Depths(depths) => self.parts.board.set_queues(depths),
-            News::Recorded(order) => self.apply(order),
+            News::Recorded { order, asked } => self.apply(order, &asked),
             News::Account(news) => self.accounts_changed(news),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }

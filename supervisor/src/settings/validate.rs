@@ -71,6 +71,7 @@ impl Settings {
             return wrong("poison.window must be longer than nothing".to_owned());
         }
         self.validate_walls().or_else(wrong)?;
+        self.auth.validate().or_else(wrong)?;
         if let Some(broker) = &self.broker {
             for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
                 if let Err(error) = amqp::parse_url(url) {
@@ -254,6 +255,21 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\nmemory_soft = 1000", "at least 8MiB"),
             ("tenants = [1]\n[queues.transform]\ncpu_weight = 0", "from 1 to 10000"),
             ("tenants = [1]\n[queues.transform]\nreadable = [\"x\"]", "not an absolute path"),
+            ("tenants = [1]\n[api]\npublic_url = \"etl.example.org\"", "https://etl.example.org"),
+            ("tenants = [1]\n[api]\npublic_url = \"https://h/path\"", "without a path"),
+            ("tenants = [1]\n[auth]\nsession_ttl = \"1s\"", "session_ttl"),
+            ("tenants = [1]\n[auth]\nfailed_logins = 0", "failed_logins"),
+            ("tenants = [1]\n[auth.roles]\nadmin = [\"operator\"]", "stands there twice"),
+            ("tenants = [1]\n[auth.jwt]\nsecret_file = \"/s\"", "issuer"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"", "exactly one"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\nsecret_file = \"/s\"\njwks_file = \"/j\"", "exactly one"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\nsecret_file = \"/s\"\nalgorithms = [\"RS256\"]", "go with"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\nsecret_file = \"/s\"\nalgorithms = [\"none\"]", "HS256"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\njwks_file = \"/j\"", "auth.jwt.audience is needed"),
+            (
+                "tenants = [1]\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_url = \"http://id/j\"",
+                "must be https",
+            ),
             ("tenants = [1]\n[limits]\nmemory_budget = \"much\"", "3GiB"),
             ("tenants = [1]\n[limits]\ndatabase_connections = \"many\"", "a number"),
         ] {

@@ -62,7 +62,7 @@ const TABLE: &[Row] = &[
     ("GET", "/readyz", "", ["200"; 5]),
     ("HEAD", "/api/v1/admin/workers/tenant/2/status", "", ["200", "200", "403", "403", "401"]),
     ("GET", "/api/v1/admin/nothing", "", ["404 path_unknown"; 5]),
-    ("GET", "/", "", ["404 path_unknown"; 5]),
+    ("GET", "/", "", ["200"; 5]),
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
     ("GET", "/api/v1/admin/workers/config", "", ["200", "200", "200", "200", NOBODY]),
     ("GET", "/api/v1/admin/workers/config?tenant_id=1", "", ["200", "200", "200", "200", NOBODY]),
@@ -79,6 +79,18 @@ const TABLE: &[Row] = &[
     ("POST", "/api/v1/admin/jobs", r#"{"tenant_id":2,"integration_id":1,"raw_data_id":1,"type":"github_prs"}"#, [NO_BROKER, NO_BROKER, FOREIGN, FOREIGN, NOBODY]),
     ("POST", "/api/v1/admin/jobs", r#"{"tenant_id":9,"integration_id":1,"raw_data_id":1,"type":"github_prs"}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
     ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":9,"queues":{}}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/session", "", ["200", "200", "200", "200", NOBODY]),
+    ("POST", "/api/v1/session", r#"{"token":"etl_x_y"}"#, ["401 token_invalid"; 5]),
+    ("DELETE", "/api/v1/session", "", ["409 no_session", "409 no_session", "409 no_session", "409 no_session", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events?tenant_id=1&rows=true", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/history", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/history?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/overview", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/1/history", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/2/history", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/9/history", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
 ];
 
 #[tokio::test]
