@@ -27,6 +27,7 @@ mod credentials;
 mod csrf;
 mod dead_letters;
 mod health;
+mod jwt;
 mod listen;
 mod logs;
 mod openapi;
@@ -37,6 +38,7 @@ mod session;
 mod session_store;
 mod status;
 mod tenants;
+mod throttle;
 mod token_store;
 mod tokens;
 mod whole_file;
@@ -44,8 +46,11 @@ mod whole_file;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use jwt::JwtKeysError;
+use jwt::Jwts;
 pub use listen::{ServeError, Serving, serve};
 use session_store::SessionStore;
+use throttle::Throttle;
 pub use token_store::{TokenStore, TokenStoreError};
 
 /// What the API is given.
@@ -86,6 +91,10 @@ struct Api {
     context: ApiContext,
     tokens: TokenStore,
     sessions: SessionStore,
+    /// Tokens of the platform; `None`: they are not accepted.
+    jwt: Option<Jwts>,
+    /// Invalid tokens.
+    failures: Throttle,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// Becomes true when the server stops: streams end then.

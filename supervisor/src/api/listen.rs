@@ -19,7 +19,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Api, ApiContext, SessionStore, TokenStore, TokenStoreError, router};
+use super::{Api, ApiContext, JwtKeysError, Jwts, SessionStore, Throttle, TokenStore, TokenStoreError, router};
 use crate::store::OperatorStore;
 
 mod connection;
@@ -35,6 +35,9 @@ pub enum ServeError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] TokenStoreError),
+    /// The platform's keys cannot be read.
+    #[error("the platform's tokens cannot be checked as [auth.jwt] says")]
+    JwtKeys(#[from] JwtKeysError),
     /// The unix socket cannot be made.
     #[error("cannot make the API's socket {}", path.display())]
     Socket {
@@ -86,6 +89,8 @@ impl Serving {
 pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let tokens = TokenStore::open(context.runtime.state_directory.join("tokens.json"))?;
     let sessions = SessionStore::open(context.runtime.state_directory.join("sessions.json"), context.auth.session_ttl);
+    let jwt = Jwts::new(&context.auth)?;
+    let failures = Throttle::new(context.auth.failed_logins, context.auth.failed_login_window);
     let path = context.runtime.api_socket();
     let tcp = context.listen.map(|address| {
         let bound = std::net::TcpListener::bind(address)
@@ -100,7 +105,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, sessions, store, stopping: stop.clone() });
+    let api = Arc::new(Api { context, tokens, sessions, jwt, failures, store, stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.
@@ -131,6 +136,13 @@ async fn doors(
     api: Arc<Api>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let keys = Arc::clone(&api);
+    // Ends with the runtime.
+    tokio::spawn(async move {
+        if let Some(jwt) = &keys.jwt {
+            jwt.keep_keys().await;
+        }
+    });
     let router = router(api);
     let unix = admit(Door::Unix(UnixListener::from_std(unix)?), router.clone(), stop.clone());
     let tcp = tcp.map(TcpListener::from_std).transpose()?;

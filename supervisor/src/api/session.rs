@@ -34,7 +34,7 @@ pub(super) async fn begin(
     // Another site shall not log anybody in as somebody else.
     csrf::own_page(&headers, public)?;
     let peer = peer.map_or(Peer::UNKNOWN, |Extension(peer)| peer);
-    let caller = authenticate::bearer(&api, peer, request.token.trim())?;
+    let caller = authenticate::bearer(&api, peer, request.token.trim()).await?;
     let now = SystemTime::now();
     let begun = api.sessions.begin(api.who(&caller), caller.ends(), now).map_err(|_| {
         Refusal::new(
