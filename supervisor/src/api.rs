@@ -4,15 +4,25 @@
 //! order. Only what it says of dead letters comes from the database, with connections and time limits of its own. It has a thread of
 //! its own, so that no client can slow supervision down.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
+};
 
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use etl_shared::WorkerName;
 use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
+    audit::AuditLog,
     history::Journal,
     reconcile::Republished,
     runtime::{Handle, view::Sample},
@@ -20,13 +30,16 @@ use crate::{
     store::OperatorStore,
 };
 
+mod audit;
 mod authenticate;
 mod authorize;
 mod control;
 mod credentials;
 mod csrf;
 mod dead_letters;
+mod headers;
 mod health;
+mod hosts;
 mod jwt;
 mod listen;
 mod logs;
@@ -78,6 +91,8 @@ pub struct ApiContext {
     pub republished: Republished,
     /// What happens.
     pub journal: Journal,
+    /// Where it is written down who did what.
+    pub audit: AuditLog,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -95,6 +110,10 @@ struct Api {
     jwt: Option<Jwts>,
     /// Invalid tokens.
     failures: Throttle,
+    /// Audit entries of refusals.
+    refusals: Throttle,
+    /// Refusals that have none.
+    unrecorded: AtomicU64,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// Becomes true when the server stops: streams end then.
@@ -120,6 +139,7 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
+        .routes(routes!(audit::read))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let session = OpenApiRouter::new()
         .routes(routes!(session::show, session::end))
@@ -136,6 +156,9 @@ fn router(api: Arc<Api>) -> Router {
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&api), hosts::check))
+        .layer(from_fn_with_state(Arc::clone(&api), audit::record))
+        .layer(from_fn(headers::protect))
         .with_state(api)
 }
 

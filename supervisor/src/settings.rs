@@ -21,6 +21,7 @@ mod auth;
 mod credentials;
 #[cfg(test)]
 mod documented;
+mod history;
 mod isolation;
 mod known;
 mod limits;
@@ -31,6 +32,7 @@ mod validate;
 
 pub use auth::{Algorithm, Auth, Jwt, Roles};
 pub use credentials::{CredentialsMode, CredentialsSection};
+pub use history::History;
 pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
 pub use limits::{Budget, Limits};
@@ -79,6 +81,9 @@ pub struct Settings {
     /// What keeps workers apart on this machine.
     #[serde(default)]
     pub isolation: Isolation,
+    /// How long what has happened is kept.
+    #[serde(default)]
+    pub history: History,
     /// A command template for every queue type.
     #[serde(default = "default_queues")]
     pub queues: BTreeMap<QueueType, Queue>,

@@ -1,6 +1,7 @@
 //! Finds out who sends a request: by the token it carries, else by its session, else by the socket it came through.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Instant, SystemTime},
@@ -14,7 +15,7 @@ use axum::{
 };
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Grant, Subject},
     csrf,
     jwt::Unbelieved,
@@ -47,6 +48,16 @@ impl Peer {
     pub(super) const UNKNOWN: Self = Self::Tcp { address: None };
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix { .. } => write!(formatter, "unix"),
+            Self::Tcp { address: Some(address) } => write!(formatter, "{}", address.to_canonical()),
+            Self::Tcp { address: None } => write!(formatter, "tcp"),
+        }
+    }
+}
+
 /// Puts the [`Caller`] into the request, or answers 401.
 pub(super) async fn authenticate(
     State(api): State<Arc<Api>>,
@@ -57,6 +68,7 @@ pub(super) async fn authenticate(
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::UNKNOWN);
     match caller(&api, peer, request.method(), &headers).await {
         Ok(caller) => {
+            audit::caller(&caller);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -136,6 +148,7 @@ fn session(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Caller, Re
     let (cookie, caller) = found.ok_or_else(|| {
         Refusal::unauthenticated("session_expired", "this session has ended, or never was one: log in again", CHALLENGE)
     })?;
+    audit::caller(&caller);
     csrf::check(method, headers, cookie, api.context.api.public_url.as_ref())?;
     Ok(caller)
 }

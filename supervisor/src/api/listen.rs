@@ -5,8 +5,9 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
+    time::Duration,
 };
 
 use nix::sys::{
@@ -28,6 +29,8 @@ use connection::{Door, admit};
 
 /// Owner and group may connect, which makes them the machine's operators.
 const SOCKET_MODE: u32 = 0o660;
+/// So many refusals of one caller, or of one address, have an audit entry each in a minute; the others are counted.
+const AUDITED_REFUSALS: u32 = 60;
 
 /// The API could not be offered.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let sessions = SessionStore::open(context.runtime.state_directory.join("sessions.json"), context.auth.session_ttl);
     let jwt = Jwts::new(&context.auth)?;
     let failures = Throttle::new(context.auth.failed_logins, context.auth.failed_login_window);
+    let refusals = Throttle::new(AUDITED_REFUSALS, Duration::from_mins(1));
     let path = context.runtime.api_socket();
     let tcp = context.listen.map(|address| {
         let bound = std::net::TcpListener::bind(address)
@@ -105,7 +109,17 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, sessions, jwt, failures, store, stopping: stop.clone() });
+    let api = Arc::new(Api {
+        context,
+        tokens,
+        sessions,
+        jwt,
+        failures,
+        refusals,
+        unrecorded: AtomicU64::new(0),
+        store,
+        stopping: stop.clone(),
+    });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.

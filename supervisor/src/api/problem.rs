@@ -12,6 +12,7 @@ use utoipa::{
     openapi::{Content, Ref, RefOr, Response as ResponseDescription, ResponseBuilder},
 };
 
+use super::audit::Code;
 use crate::runtime::ControlError;
 
 /// A refusal on its way to the client.
@@ -78,6 +79,7 @@ impl IntoResponse for Refusal {
         // Numbers and strings always have a JSON form.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.extensions_mut().insert(Code(self.code));
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, value);
         }

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     accounts::{AccountsError, AccountsTask, Addresses, AddressesError, warn_of_leftover},
     api,
+    audit::{AuditLog, AuditWriter},
     broker::{Backstop, BrokerTask},
     history::Journal,
     keeper,
@@ -118,6 +119,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     if accounts.is_some() {
         board.show_accounts();
     }
+    let keep = settings.history.audit_keep;
+    let (audit, audit_writer) =
+        AuditLog::new(settings.runtime.state_directory.clone(), settings.database.clone(), Some(keep));
     let outside = Outside {
         settings: settings.clone(),
         reconciler,
@@ -125,10 +129,17 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         news: news_sender,
         wanted_queues_seen,
         reload_tenants_seen,
+        audit: audit_writer,
     };
     outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished, journal.clone()))?;
+    let api = api::serve(api_context(
+        &settings,
+        Handle::new(orders_sender, view),
+        republished,
+        journal.clone(),
+        audit.clone(),
+    ))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -162,6 +173,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Control::new(parts, seed).run(signals).await;
         api.stop().await;
+        audit.flush().await;
         Ok::<_, BrainError>(())
     })?;
     tracing::info!("supervisor ended");
@@ -176,6 +188,7 @@ struct Outside {
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
+    audit: AuditWriter,
 }
 
 impl Outside {
@@ -191,6 +204,7 @@ impl Outside {
             .map_err(|source| BrainError::System { doing: "start the thread for broker and database", source })?;
         let serve = move || {
             runtime.block_on(async {
+                tokio::spawn(self.audit.run());
                 if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
                     tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
                 }
@@ -223,7 +237,13 @@ impl Outside {
     }
 }
 
-fn api_context(settings: &Settings, handle: Handle, republished: Republished, journal: Journal) -> api::ApiContext {
+fn api_context(
+    settings: &Settings,
+    handle: Handle,
+    republished: Republished,
+    journal: Journal,
+    audit: AuditLog,
+) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -239,6 +259,7 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished, jo
         database: settings.database.clone(),
         republished,
         journal,
+        audit,
         look: Some(super::sample::look),
     }
 }

@@ -88,6 +88,7 @@ fn the_example_shows_the_true_defaults() {
     assert_eq!(format!("{:?}", settings.runtime), format!("{:?}", Runtime::default()));
     assert_eq!(format!("{:?}", settings.api), format!("{:?}", Api::default()));
     assert_eq!(settings.auth, Auth::default());
+    assert_eq!(settings.history, super::History::default());
     assert_eq!(format!("{:?}", settings.restart), format!("{:?}", Restart::default()));
     assert_eq!(settings.reconcile, Reconcile::default());
     assert_eq!(format!("{:?}", settings.poison), format!("{:?}", Poison::default()));

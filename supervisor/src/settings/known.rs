@@ -112,6 +112,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("writable", Known::Value),
         ])),
     ),
+    ("history", Known::Section(&[("audit_keep", Known::Value)])),
     (
         "auth",
         Known::Section(&[

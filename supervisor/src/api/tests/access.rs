@@ -23,7 +23,7 @@ const SHARED: &str = "409 credentials_shared";
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 42] = [
+const TABLE: [Row; 45] = [
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -65,6 +65,9 @@ const TABLE: [Row; 42] = [
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
     ("GET", "/api/v1/session", "", ["200", "200", "200", "200", NOBODY]),
     ("POST", "/api/v1/session", r#"{"token":"etl_x_y"}"#, ["401 token_invalid"; 5]),
+    ("GET", "/api/v1/admin/audit", "", [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
+    ("GET", "/api/v1/admin/audit?tenant_id=1", "", [NO_DATABASE, NO_DATABASE, NO_DATABASE, LOW, NOBODY]),
+    ("GET", "/api/v1/admin/audit?tenant_id=2", "", [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
     ("DELETE", "/api/v1/session", "", ["409 no_session", "409 no_session", "409 no_session", "409 no_session", NOBODY]),
 ];
 
