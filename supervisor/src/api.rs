@@ -4,15 +4,26 @@
 //! order. Only what it says of dead letters comes from the database, with connections and time limits of its own. It has a thread of
 //! its own, so that no client can slow supervision down.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+    time::SystemTime,
+};
 
-use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    http::StatusCode,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
 use etl_shared::WorkerName;
 use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
+    audit::AuditLog,
     history::Journal,
     page,
     reconcile::Republished,
@@ -21,6 +32,7 @@ use crate::{
     store::OperatorStore,
 };
 
+mod audit;
 mod authenticate;
 mod authorize;
 mod control;
@@ -28,9 +40,12 @@ mod credentials;
 mod csrf;
 mod dead_letters;
 mod events;
+mod headers;
 mod health;
-mod jobs;
 mod history;
+mod hosts;
+mod jobs;
+mod jwt;
 mod listen;
 mod logs;
 mod openapi;
@@ -46,6 +61,7 @@ mod session_store;
 mod settings;
 mod status;
 mod tenants;
+mod throttle;
 mod token_store;
 mod tokens;
 mod whole_file;
@@ -53,10 +69,13 @@ mod whole_file;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use jwt::JwtKeysError;
+use jwt::Jwts;
 use problem::Refusal;
 
 pub use listen::{ServeError, Serving, serve};
 use session_store::SessionStore;
+use throttle::Throttle;
 pub use token_store::{TokenStore, TokenStoreError};
 
 /// What the API is given.
@@ -86,6 +105,8 @@ pub struct ApiContext {
     pub journal: Journal,
     /// Changed to have tenants and their settings read at once.
     pub reload_tenants: watch::Sender<u64>,
+    /// Where it is written down who did what.
+    pub audit: AuditLog,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -99,6 +120,14 @@ struct Api {
     context: ApiContext,
     tokens: TokenStore,
     sessions: SessionStore,
+    /// Tokens of the platform; `None`: they are not accepted.
+    jwt: Option<Jwts>,
+    /// Invalid tokens.
+    failures: Throttle,
+    /// Audit entries of refusals.
+    refusals: Throttle,
+    /// Refusals that have none.
+    unrecorded: AtomicU64,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// What is known of the workers between two looks, and who is told.
@@ -143,6 +172,7 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(overview::overview))
         .routes(routes!(history::events))
         .routes(routes!(history::tenant))
+        .routes(routes!(audit::read))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let session = OpenApiRouter::new()
         .routes(routes!(session::show, session::end))
@@ -160,6 +190,9 @@ fn router(api: Arc<Api>) -> Router {
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&api), hosts::check))
+        .layer(from_fn_with_state(Arc::clone(&api), audit::record))
+        .layer(from_fn(headers::protect))
         .with_state(api)
 }
 

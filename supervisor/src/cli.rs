@@ -8,6 +8,7 @@ use miette::{IntoDiagnostic, Report, WrapErr};
 
 use crate::settings::{DEFAULT_PATH, Runtime, Settings};
 
+mod audit;
 mod check;
 mod client;
 mod control;
@@ -93,6 +94,8 @@ enum Command {
     Publish(publish::Arguments),
     /// Show the tenants, or confirm a list that was refused because too many were missing from it
     Tenants(tenants::Arguments),
+    /// Show who did what
+    Audit(audit::Arguments),
     /// Create, list and revoke the API's tokens
     Token(token::Arguments),
     /// Show the version
@@ -122,6 +125,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),
         Command::Tenants(arguments) => waiting(tenants::tenants(&place, &arguments)),
+        Command::Audit(arguments) => waiting(audit::audit(&place, &arguments)),
         Command::Token(arguments) => waiting(token::token(&place, &arguments)),
         Command::Version => {
             output::line(&format!("etl-supervisor {}", env!("CARGO_PKG_VERSION"))).map(|()| ExitCode::SUCCESS)

@@ -32,7 +32,7 @@ mod validate;
 
 pub use auth::{Algorithm, Auth, Jwt, Roles};
 pub use credentials::{CredentialsMode, CredentialsSection};
-pub use history::HistorySection;
+pub use history::History;
 pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
 pub use limits::{Budget, Limits};
@@ -82,9 +82,9 @@ pub struct Settings {
     /// What keeps workers apart on this machine.
     #[serde(default)]
     pub isolation: Isolation,
-    /// What has happened, and for how long it is remembered.
+    /// How long what has happened is remembered.
     #[serde(default)]
-    pub history: HistorySection,
+    pub history: History,
     /// A command template for every queue type.
     #[serde(default = "default_queues")]
     pub queues: BTreeMap<QueueType, Queue>,

@@ -1,5 +1,6 @@
 //! The supervisor's side of PostgreSQL: the schema, which tenants there are, and what operators ask of the dead letters.
 
+mod audit;
 mod backstop;
 mod connect;
 pub mod history;
@@ -10,6 +11,7 @@ mod seats;
 pub mod settings;
 mod task;
 
+pub use audit::AuditFilter;
 pub use backstop::{Kept, LIMITS as BACKSTOP_LIMITS, RawRow, ReturnedLetter, is_about_the_row, keep};
 pub use connect::{ConnectError, connect};
 pub use operators::{OperatorStore, Session, StoreError};

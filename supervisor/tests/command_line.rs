@@ -116,6 +116,8 @@ impl Supervisor {
             handle: Handle::new(orders, view),
             runtime: Runtime { directory: at.clone(), log_directory: at.clone(), state_directory: at },
             listen: None,
+            api: etl_supervisor::settings::Api::default(),
+            auth: etl_supervisor::settings::Auth::default(),
             required_parts: vec!["keeper"],
             started_at: SystemTime::now(),
             broker: None,
@@ -123,6 +125,7 @@ impl Supervisor {
             republished: std::sync::Arc::default(),
             journal: etl_supervisor::history::Journal::default(),
             reload_tenants: tokio::sync::watch::channel(0).0,
+            audit: etl_supervisor::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

@@ -13,6 +13,8 @@ pub enum Server {
     Management,
     /// PostgreSQL.
     Database,
+    /// Where the platform publishes the keys of its tokens.
+    Keys,
 }
 
 /// A handshake that came to nothing.
@@ -84,6 +86,7 @@ impl Server {
             Self::Broker => "[broker] ca_file, or cacertfile=FILE in the URL",
             Self::Management => "[broker] ca_file",
             Self::Database => "[database] ca_file, or sslrootcert=FILE in the URL",
+            Self::Keys => "[auth.jwt] jwks_ca_file",
         }
     }
 
@@ -91,7 +94,7 @@ impl Server {
         match self {
             Self::Broker => "is this its port for TLS (usually 5671)? Without TLS the URL begins with amqp://",
             Self::Management => "is this its port for TLS (usually 15671)? Without TLS the URL begins with http://",
-            Self::Database => "does it speak TLS at this port?",
+            Self::Database | Self::Keys => "does it speak TLS at this port?",
         }
     }
 }

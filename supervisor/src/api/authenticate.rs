@@ -1,21 +1,28 @@
 //! Finds out who sends a request: by the token it carries, else by its session, else by the socket it came through.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Grant, Subject},
     csrf,
+    jwt::Unbelieved,
     openapi::SESSION_COOKIE,
     problem::Refusal,
     session_store::Who,
+    throttle::By,
 };
 
 const CHALLENGE: &str = "Bearer realm=\"etl-supervisor\"";
@@ -41,6 +48,16 @@ impl Peer {
     pub(super) const UNKNOWN: Self = Self::Tcp { address: None };
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix { .. } => write!(formatter, "unix"),
+            Self::Tcp { address: Some(address) } => write!(formatter, "{}", address.to_canonical()),
+            Self::Tcp { address: None } => write!(formatter, "tcp"),
+        }
+    }
+}
+
 /// Puts the [`Caller`] into the request, or answers 401.
 pub(super) async fn authenticate(
     State(api): State<Arc<Api>>,
@@ -49,8 +66,9 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::UNKNOWN);
-    match caller(&api, peer, request.method(), &headers) {
+    match caller(&api, peer, request.method(), &headers).await {
         Ok(caller) => {
+            audit::caller(&caller);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -60,7 +78,7 @@ pub(super) async fn authenticate(
 
 /// A token that is given always counts, through the unix socket too: nobody gets more than the token allows because of the
 /// way its bearer came in. The same holds for a session.
-fn caller(api: &Api, peer: Peer, method: &Method, headers: &HeaderMap) -> Result<Caller, Refusal> {
+async fn caller(api: &Api, peer: Peer, method: &Method, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     match (given.next(), given.next()) {
         // No two parts on the way may take a different one of them for the caller's.
@@ -70,7 +88,7 @@ fn caller(api: &Api, peer: Peer, method: &Method, headers: &HeaderMap) -> Result
                 let (scheme, token) = value.split_once(' ')?;
                 scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
             });
-            bearer(api, peer, token.unwrap_or_default())
+            bearer(api, peer, token.unwrap_or_default()).await
         }
         (None, _) if has_cookie(headers) => session(api, method, headers),
         (None, _) => match peer {
@@ -84,9 +102,40 @@ fn caller(api: &Api, peer: Peer, method: &Method, headers: &HeaderMap) -> Result
     }
 }
 
-/// Whose token this is.
-pub(super) fn bearer(api: &Api, _peer: Peer, token: &str) -> Result<Caller, Refusal> {
-    api.tokens.bearer(token).ok_or_else(|| invalid("this token is unknown, revoked or malformed"))
+/// Whose token this is. A valid one is let in however many others have failed from there.
+pub(super) async fn bearer(api: &Api, peer: Peer, token: &str) -> Result<Caller, Refusal> {
+    if let Some(caller) = api.tokens.bearer(token) {
+        return Ok(caller);
+    }
+    let unbelieved = match &api.jwt {
+        // Only what looks like one: an API token has no dots.
+        Some(jwt) if token.contains('.') => match jwt.subject(token).await {
+            Ok(subject) => return Ok(Caller::Jwt(subject)),
+            Err(unbelieved) => unbelieved,
+        },
+        _ => Unbelieved::Invalid("this token is unknown, revoked or malformed"),
+    };
+    let refusal = match unbelieved {
+        // These are genuine: nobody is guessing.
+        Unbelieved::Nobody(code, detail) => return Err(Refusal::forbidden(code, detail)),
+        Unbelieved::Expired => {
+            let detail = "this token has expired: get a new one";
+            return Err(Refusal::unauthenticated("token_expired", detail, CHALLENGE_INVALID));
+        }
+        Unbelieved::NoKeys => {
+            let detail = "the platform's keys are not known yet, so its tokens cannot be checked: see the log";
+            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", detail));
+        }
+        Unbelieved::Invalid(detail) => invalid(detail),
+    };
+    let Peer::Tcp { address } = peer else { return Err(refusal) };
+    let id = token.strip_prefix("etl_").and_then(|rest| rest.split_once('_')).map(|(id, _)| id);
+    let id = id.filter(|id| api.tokens.grant(id).is_some()).map(|id| By::Token(id.to_owned()));
+    let by: Vec<_> = address.map(By::address).into_iter().chain(id).collect();
+    match api.failures.failed(&by, Instant::now()) {
+        Ok(()) => Err(refusal),
+        Err(wait) => Err(Refusal::too_many("too_many_failures", "too many invalid tokens have come from there", wait)),
+    }
 }
 
 fn session(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Caller, Refusal> {
@@ -99,6 +148,7 @@ fn session(api: &Api, method: &Method, headers: &HeaderMap) -> Result<Caller, Re
     let (cookie, caller) = found.ok_or_else(|| {
         Refusal::unauthenticated("session_expired", "this session has ended, or never was one: log in again", CHALLENGE)
     })?;
+    audit::caller(&caller);
     csrf::check(method, headers, cookie, api.context.api.public_url.as_ref())?;
     Ok(caller)
 }

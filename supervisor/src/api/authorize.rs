@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use etl_shared::{TenantId, api::Role};
 
-use super::problem::Refusal;
+use super::{audit, problem::Refusal};
 
 /// Whoever sent the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,31 @@ pub(super) enum Scope {
     Tenant(TenantId),
 }
 
+impl Permission {
+    /// The tenant that is named in it.
+    const fn tenant(self) -> Option<TenantId> {
+        match self {
+            Self::ControlTenant(tenant) => Some(tenant),
+            Self::ReadTenant(tenant)
+            | Self::ReadLetters(tenant)
+            | Self::SettleLetters(tenant)
+            | Self::ReadEvents(tenant)
+            | Self::ReadQueues(tenant)
+            | Self::ReadSettings(tenant)
+            | Self::ChangeSettings(tenant)
+            | Self::PublishJob(tenant)
+            | Self::ReadAudit(tenant)
+            | Self::RotateCredentials(tenant) => tenant,
+            Self::ControlEverybody
+            | Self::ControlOwn
+            | Self::ReadFleet
+            | Self::RaiseLimits
+            | Self::ManageTokens
+            | Self::ManageTenants => None,
+        }
+    }
+}
+
 impl Grant {
     /// `None` where role and tenant do not go together; the token store refuses to make such a token.
     pub(super) const fn new(role: Role, tenant: Option<TenantId>) -> Option<Self> {
@@ -159,14 +184,24 @@ impl Caller {
     }
 }
 
-/// The decision. A tenant that is not the caller's is refused in the same words whether or not it exists.
+/// The decision, which the audit log hears of. A tenant that is not the caller's is refused in the same words whether or not it exists.
 pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope, Refusal> {
+    let decision = decide(caller.grant(), permission);
+    match (permission.tenant(), &decision) {
+        (Some(tenant), _) => audit::tenant(tenant),
+        (None, Ok(Scope::Tenant(tenant))) => audit::tenant(*tenant),
+        _ => {}
+    }
+    decision
+}
+
+fn decide(grant: Grant, permission: Permission) -> Result<Scope, Refusal> {
     use Permission::{
         ChangeSettings, ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, PublishJob,
         RaiseLimits, ReadAudit, ReadEvents, ReadFleet, ReadLetters, ReadQueues, ReadSettings, ReadTenant,
         RotateCredentials, SettleLetters,
     };
-    match (caller.grant(), permission) {
+    match (grant, permission) {
         (
             Grant::Admin,
             ControlEverybody

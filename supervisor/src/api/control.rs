@@ -9,7 +9,7 @@ use etl_shared::{
 };
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
     request::Json,
@@ -55,12 +55,18 @@ pub(super) async fn own(
 }
 
 async fn order(api: &Api, caller: &Caller, scope: Scope, action: Action) -> Result<Accepted, Refusal> {
+    audit::action(match action {
+        Action::Start => "workers.start",
+        Action::Stop => "workers.stop",
+        Action::Restart => "workers.restart",
+    });
     let by = caller.name();
     let (selection, tenant, watch) = match scope {
         Scope::Everybody => (Selection::All, "all".to_owned(), "/api/v1/admin/workers/status".to_owned()),
         Scope::Tenant(tenant) => (Selection::Tenant(tenant), tenant.to_string(), status_path(tenant)),
     };
     let workers = accepted(api.context.handle.control(selection, action, &by)).await?;
+    audit::detail("workers", workers);
     tracing::info!(%by, %tenant, ?action, workers, "order accepted");
     Ok((StatusCode::ACCEPTED, axum::Json(ActionAccepted { accepted: true, action, workers, watch })))
 }

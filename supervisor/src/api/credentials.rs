@@ -6,7 +6,7 @@ use axum::{Extension, extract::State, http::StatusCode};
 use etl_shared::api::{CredentialsStatus, RotateRequest, RotationAccepted, TenantCredentials};
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
     control::accepted,
     problem::{Refusal, Refusals},
@@ -67,6 +67,7 @@ pub(super) async fn rotate(
     };
     let by = caller.name();
     let answer = accepted(api.context.handle.rotate(selection, &by)).await?;
+    audit::detail("rotation", answer.rotation);
     tracing::info!(%by, rotation = answer.rotation, tenants = answer.tenants.len(), "rotation accepted");
     Ok((StatusCode::ACCEPTED, axum::Json(answer)))
 }

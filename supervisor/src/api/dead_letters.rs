@@ -14,7 +14,7 @@ use etl_shared::{
 use serde::Deserialize;
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
     request::{Json, Parameters},
@@ -223,7 +223,7 @@ fn read(filter: &LetterFilter, tenant: Option<TenantId>) -> Result<Filter, Refus
     })
 }
 
-fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
+pub(super) fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
     humantime::parse_rfc3339_weak(text).map_err(|_| {
         let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
         Refusal::bad_request("invalid_parameter", detail)
@@ -237,11 +237,15 @@ const fn tenant_of(scope: Scope) -> Option<TenantId> {
     }
 }
 
-fn store(api: &Api) -> Result<&OperatorStore, Refusal> {
+pub(super) fn store(api: &Api) -> Result<&OperatorStore, Refusal> {
     api.store("dead letters are kept")
 }
 
 fn log(caller: &Caller, what: &str, settled: &LettersSettled) {
+    audit::detail("matched", settled.matched);
+    audit::detail("done", settled.done);
+    audit::detail("failed", settled.failed.len());
+    audit::detail("dry_run", settled.dry_run);
     if settled.done > 0 || !settled.failed.is_empty() {
         tracing::info!(
             by = %caller.name(), done = settled.done, skipped = settled.skipped, failed = settled.failed.len(),

@@ -5,8 +5,9 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     thread,
+    time::Duration,
 };
 
 use nix::sys::{
@@ -19,7 +20,9 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Api, ApiContext, SessionStore, TokenStore, TokenStoreError, overview, router};
+use super::{
+    Api, ApiContext, JwtKeysError, Jwts, SessionStore, Throttle, TokenStore, TokenStoreError, overview, router,
+};
 use crate::store::OperatorStore;
 
 mod connection;
@@ -31,6 +34,8 @@ pub(super) use seat::Seat;
 
 /// Owner and group may connect, which makes them the machine's operators.
 const SOCKET_MODE: u32 = 0o660;
+/// So many refusals of one caller, or of one address, have an audit entry each in a minute; the others are counted.
+const AUDITED_REFUSALS: u32 = 60;
 
 /// The API could not be offered.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +43,9 @@ pub enum ServeError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] TokenStoreError),
+    /// The platform's keys cannot be read.
+    #[error("the platform's tokens cannot be checked as [auth.jwt] says")]
+    JwtKeys(#[from] JwtKeysError),
     /// The unix socket cannot be made.
     #[error("cannot make the API's socket {}", path.display())]
     Socket {
@@ -89,6 +97,9 @@ impl Serving {
 pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let tokens = TokenStore::open(context.runtime.state_directory.join("tokens.json"))?;
     let sessions = SessionStore::open(context.runtime.state_directory.join("sessions.json"), context.auth.session_ttl);
+    let jwt = Jwts::new(&context.auth)?;
+    let failures = Throttle::new(context.auth.failed_logins, context.auth.failed_login_window);
+    let refusals = Throttle::new(AUDITED_REFUSALS, Duration::from_mins(1));
     let path = context.runtime.api_socket();
     let tcp = context.listen.map(|address| {
         let bound = std::net::TcpListener::bind(address)
@@ -103,8 +114,18 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let live = overview::Live::default();
-    let api = Arc::new(Api { context, tokens, sessions, store, live, stopping: stop.clone() });
+    let api = Arc::new(Api {
+        context,
+        tokens,
+        sessions,
+        jwt,
+        failures,
+        refusals,
+        unrecorded: AtomicU64::new(0),
+        store,
+        live: overview::Live::default(),
+        stopping: stop.clone(),
+    });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.
@@ -136,6 +157,13 @@ async fn doors(
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     tokio::spawn(overview::watch(Arc::clone(&api)));
+    let keys = Arc::clone(&api);
+    // Ends with the runtime.
+    tokio::spawn(async move {
+        if let Some(jwt) = &keys.jwt {
+            jwt.keep_keys().await;
+        }
+    });
     let router = router(api);
     let unix = admit(Door::Unix(UnixListener::from_std(unix)?), router.clone(), stop.clone());
     let tcp = tcp.map(TcpListener::from_std).transpose()?;

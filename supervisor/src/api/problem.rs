@@ -1,6 +1,6 @@
 //! Every error of the API: `application/problem+json` with a code that programs may rely on.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header},
@@ -12,6 +12,7 @@ use utoipa::{
     openapi::{Content, Ref, RefOr, Response as ResponseDescription, ResponseBuilder},
 };
 
+use super::audit::Code;
 use crate::runtime::ControlError;
 
 /// A refusal on its way to the client.
@@ -20,7 +21,7 @@ pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    header: Option<(header::HeaderName, &'static str)>,
+    header: Option<(header::HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
@@ -40,8 +41,16 @@ impl Refusal {
 
     /// 401, with the header that says how to do better.
     pub(super) fn unauthenticated(code: &'static str, detail: &str, challenge: &'static str) -> Self {
-        let header = Some((header::WWW_AUTHENTICATE, challenge));
+        let header = Some((header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge)));
         Self { header, ..Self::new(StatusCode::UNAUTHORIZED, code, detail) }
+    }
+}
+
+impl Refusal {
+    /// 429, with when to try again.
+    pub(super) fn too_many(code: &'static str, detail: &str, wait: Duration) -> Self {
+        let header = Some((header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)));
+        Self { header, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, detail) }
     }
 }
 
@@ -70,8 +79,9 @@ impl IntoResponse for Refusal {
         // Numbers and strings always have a JSON form.
         let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.extensions_mut().insert(Code(self.code));
         if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(name, value);
         }
         response
     }
@@ -82,7 +92,7 @@ pub(super) struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<ResponseDescription>> {
-        const ANSWERS: [(&str, &str); 10] = [
+        const ANSWERS: [(&str, &str); 11] = [
             ("400", "The request cannot be understood; `code` says why"),
             ("401", "Nobody is logged in: a token is missing, unknown, expired or revoked"),
             ("403", "The caller may not do that, or not with this tenant"),
@@ -91,6 +101,7 @@ impl IntoResponses for Refusals {
             ("409", "It does not fit how things stand"),
             ("412", "Somebody else has changed it meanwhile"),
             ("413", "The body is too large"),
+            ("429", "Too many invalid tokens have come from there; `Retry-After` says when to try again"),
             ("500", "Something failed that should not; the log says more"),
             ("503", "Something that is needed does not answer now; try again"),
         ];

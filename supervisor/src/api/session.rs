@@ -11,7 +11,7 @@ use axum::{
 use etl_shared::api::{LoginRequest, Session};
 
 use super::{
-    Api,
+    Api, audit,
     authenticate::{self, Peer},
     authorize::Caller,
     csrf,
@@ -34,7 +34,8 @@ pub(super) async fn begin(
     // Another site shall not log anybody in as somebody else.
     csrf::own_page(&headers, public)?;
     let peer = peer.map_or(Peer::UNKNOWN, |Extension(peer)| peer);
-    let caller = authenticate::bearer(&api, peer, request.token.trim())?;
+    let caller = authenticate::bearer(&api, peer, request.token.trim()).await?;
+    audit::caller(&caller);
     let now = SystemTime::now();
     let begun = api.sessions.begin(api.who(&caller), caller.ends(), now).map_err(|_| {
         Refusal::new(

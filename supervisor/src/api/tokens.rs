@@ -11,7 +11,7 @@ use axum::{
 use etl_shared::api::{CreateToken, CreatedToken, Role, TokenDescription};
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Grant, Permission, authorize},
     problem::{Refusal, Refusals},
     request::Json,
@@ -42,6 +42,12 @@ pub(super) async fn create(
     check(&request)?;
     let created = api.tokens.create(request)?;
     let TokenDescription { id, name, role, tenant_id, .. } = &created.description;
+    audit::detail("token", id.as_str());
+    audit::detail("name", name.as_str());
+    audit::detail("role", format!("{role:?}").to_lowercase());
+    if let Some(tenant) = tenant_id {
+        audit::tenant(*tenant);
+    }
     tracing::info!(by = %caller.name(), token = %id, %name, ?role, tenant = ?tenant_id, "API token created");
     // The only time the secret travels: nobody on the way may keep it.
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], JsonBody(created)))
@@ -55,6 +61,7 @@ pub(super) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     authorize(&caller, Permission::ManageTokens)?;
+    audit::detail("token", id.chars().take(40).collect::<String>());
     if !api.tokens.revoke(&id)? {
         let detail = "there is no token of this id: `etl-supervisor token list` shows those there are";
         return Err(Refusal::new(StatusCode::NOT_FOUND, "token_unknown", detail));

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     accounts::{AccountsError, AccountsTask, Addresses, AddressesError, warn_of_leftover},
     api,
+    audit::{AuditLog, AuditWriter},
     broker::{Backstop, BrokerTask},
     history::{Flush, HistoryWriter, Journal},
     keeper,
@@ -122,6 +123,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         board.show_accounts();
     }
     let (writer, flush) = history(&settings, &journal);
+    let keep = settings.history.audit_keep;
+    let (audit, audit_writer) =
+        AuditLog::new(settings.runtime.state_directory.clone(), settings.database.clone(), Some(keep));
     let outside = Outside {
         writer,
         settings: settings.clone(),
@@ -130,11 +134,13 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         news: news_sender,
         wanted_queues_seen,
         reload_tenants_seen,
+        audit: audit_writer,
     };
     outside.start(recorder, orders, notes)?;
 
     let handle = Handle::new(orders_sender, view);
-    let api = api::serve(api_context(&settings, handle, republished, journal.clone(), reload_tenants.clone()))?;
+    let context = api_context(&settings, handle, republished, journal.clone(), reload_tenants.clone(), audit.clone());
+    let api = api::serve(context)?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -172,6 +178,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         if let Some(flush) = flush {
             flush.flush(LAST_EVENTS_WITHIN).await;
         }
+        audit.flush().await;
         Ok::<_, BrainError>(())
     })?;
     tracing::info!("supervisor ended");
@@ -187,6 +194,7 @@ struct Outside {
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
+    audit: AuditWriter,
 }
 
 impl Outside {
@@ -202,6 +210,7 @@ impl Outside {
             .map_err(|source| BrainError::System { doing: "start the thread for broker and database", source })?;
         let serve = move || {
             runtime.block_on(async {
+                tokio::spawn(self.audit.run());
                 if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
                     tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
                 }
@@ -249,6 +258,7 @@ fn api_context(
     republished: Republished,
     journal: Journal,
     reload_tenants: watch::Sender<u64>,
+    audit: AuditLog,
 ) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
@@ -266,6 +276,7 @@ fn api_context(
         republished,
         journal,
         reload_tenants,
+        audit,
         look: Some(super::sample::look),
     }
 }

@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use etl_shared::settings::Known;
 
 use super::{
-    Api, Auth, CredentialsSection, HistorySection, Isolation, KNOWN, Limits, Poison, Queue, Reconcile, Restart,
-    Runtime, Settings,
+    Api, Auth, CredentialsSection, Isolation, KNOWN, Limits, Poison, Queue, Reconcile, Restart, Runtime, Settings,
 };
 
 fn project_file(name: &str) -> String {
@@ -89,12 +88,12 @@ fn the_example_shows_the_true_defaults() {
     assert_eq!(format!("{:?}", settings.runtime), format!("{:?}", Runtime::default()));
     assert_eq!(format!("{:?}", settings.api), format!("{:?}", Api::default()));
     assert_eq!(settings.auth, Auth::default());
+    assert_eq!(settings.history, super::History::default());
     assert_eq!(format!("{:?}", settings.restart), format!("{:?}", Restart::default()));
     assert_eq!(settings.reconcile, Reconcile::default());
     assert_eq!(format!("{:?}", settings.poison), format!("{:?}", Poison::default()));
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
     assert_eq!(settings.isolation, Isolation::default());
-    assert_eq!(settings.history, HistorySection::default());
     let shown = &settings.credentials;
     let expected = CredentialsSection {
         mode: shown.mode,

@@ -91,7 +91,6 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("cgroups", Known::Value),
         ]),
     ),
-    ("history", Known::Section(&[("events_keep", Known::Value)])),
     (
         "queues",
         Known::Named(&Known::Section(&[
@@ -114,6 +113,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("writable", Known::Value),
         ])),
     ),
+    ("history", Known::Section(&[("events_keep", Known::Value), ("audit_keep", Known::Value)])),
     (
         "auth",
         Known::Section(&[

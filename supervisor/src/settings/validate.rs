@@ -72,6 +72,7 @@ impl Settings {
         }
         self.validate_walls().or_else(wrong)?;
         self.auth.validate().or_else(wrong)?;
+        self.history.validate().or_else(wrong)?;
         if let Some(broker) = &self.broker {
             for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
                 if let Err(error) = amqp::parse_url(url) {

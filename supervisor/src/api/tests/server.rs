@@ -83,6 +83,7 @@ impl Server {
             republished: Arc::default(),
             journal: journal.clone(),
             reload_tenants: tokio::sync::watch::channel(0).0,
+            audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)

@@ -58,6 +58,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
         reload_tenants: tokio::sync::watch::channel(0).0,
+        audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -91,6 +92,7 @@ async fn an_address_that_is_taken_is_named() {
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
         reload_tenants: tokio::sync::watch::channel(0).0,
+        audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
         look: None,
     };
     let error = serve(context).unwrap_err();

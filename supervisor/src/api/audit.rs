@@ -1,0 +1,146 @@
+//! Writes down who did what: one entry for every request that changes something, and for every one that is refused.
+//!
+//! Handlers need not know of it: what the entry says of the caller and the tenant is noted by `authenticate` and `authorize`, and
+//! whoever has more to say calls [`action`] or [`detail`].
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, atomic::Ordering},
+    time::{Instant, SystemTime},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use etl_shared::{TenantId, api::AuditResult};
+use serde_json::{Map, Value};
+use tokio::task_local;
+
+use super::{Api, authenticate::Peer, authorize::Caller, secret::random_digits, throttle::By};
+use crate::{audit::Entry, clock::rfc3339, correlation};
+
+mod actions;
+mod page;
+
+pub(super) use page::__path_read;
+pub(super) use page::read;
+
+/// What is known of the request so far.
+#[derive(Debug, Default)]
+struct Note {
+    caller: Option<Caller>,
+    action: Option<&'static str>,
+    tenant: Option<TenantId>,
+    detail: Map<String, Value>,
+}
+
+task_local! {
+    static NOTE: RefCell<Note>;
+}
+
+/// The code of a refusal, which its answer carries on its way out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code(pub(super) &'static str);
+
+fn note(change: impl FnOnce(&mut Note)) {
+    // Outside of a request there is nothing to note.
+    let _ = NOTE.try_with(|note| change(&mut note.borrow_mut()));
+}
+
+/// Who sends the request.
+pub(super) fn caller(caller: &Caller) {
+    note(|note| note.caller = Some(caller.clone()));
+}
+
+/// Which tenant it is about.
+pub(super) fn tenant(tenant: TenantId) {
+    note(|note| note.tenant = Some(tenant));
+}
+
+/// What it does, where method and path do not tell.
+pub(super) fn action(action: &'static str) {
+    note(|note| note.action = Some(action));
+}
+
+/// More about it; never a secret.
+pub(super) fn detail(name: &str, value: impl Into<Value>) {
+    note(|note| drop(note.detail.insert(name.to_owned(), value.into())));
+}
+
+/// Runs the request and writes down what came of it.
+pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let peer = request.extensions().get().copied().unwrap_or(Peer::UNKNOWN);
+    let run = async {
+        let response = next.run(request).await;
+        (response, NOTE.with(RefCell::take))
+    };
+    let (response, note) = NOTE.scope(RefCell::default(), run).await;
+    let status = response.status();
+    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+    // What has no endpoint changes nothing.
+    let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS)
+        && matched.is_some()
+        && status != StatusCode::METHOD_NOT_ALLOWED;
+    if changes || refused {
+        let code = response.extensions().get::<Code>().copied();
+        api.write_down(note, peer, &method, matched.as_ref().map(MatchedPath::as_str), status, code);
+    }
+    response
+}
+
+impl Api {
+    fn write_down(
+        &self,
+        note: Note,
+        peer: Peer,
+        method: &Method,
+        path: Option<&str>,
+        status: StatusCode,
+        code: Option<Code>,
+    ) {
+        let result = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => AuditResult::Refused,
+            _ if status.is_success() => AuditResult::Ok,
+            _ => AuditResult::Failed,
+        };
+        let Note { caller, action, tenant, mut detail } = note;
+        // Whoever is refused again and again shall not fill the database: the rest of them is counted.
+        if result != AuditResult::Ok {
+            let by = match (&caller, peer) {
+                (Some(caller), _) => By::Token(caller.name()),
+                (None, Peer::Tcp { address: Some(address) }) => By::address(address),
+                (None, _) => By::Token(String::new()),
+            };
+            if self.refusals.failed(&[by], Instant::now()).is_err() {
+                self.unrecorded.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
+        if let Some(Code(code)) = code {
+            detail.insert("code".to_owned(), code.into());
+        }
+        let unrecorded = self.unrecorded.swap(0, Ordering::Relaxed);
+        if unrecorded > 0 {
+            detail.insert("unrecorded_refusals_before".to_owned(), unrecorded.into());
+        }
+        let action = action.map_or_else(|| actions::name(method, path), ToOwned::to_owned);
+        self.context.audit.record(Entry {
+            entry: random_digits::<12>().unwrap_or_default(),
+            at: rfc3339(SystemTime::now()),
+            role: caller.as_ref().map(|caller| caller.grant().parts().0),
+            actor: caller.map_or_else(|| "nobody".to_owned(), |caller| caller.name()),
+            source: peer.to_string(),
+            action,
+            tenant_id: tenant,
+            result,
+            status: status.as_u16(),
+            detail: Value::Object(detail),
+            correlation_id: correlation::current(),
+        });
+    }
+}

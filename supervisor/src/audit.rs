@@ -1,0 +1,98 @@
+//! Who did what: entries go to the log at once and to the database as soon as it takes them, each exactly once.
+
+use std::{path::PathBuf, time::Duration};
+
+use etl_shared::{
+    TenantId,
+    api::{AuditResult, Role},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
+
+mod spill;
+mod writer;
+
+pub use writer::AuditWriter;
+
+/// Most entries that wait for being written down; more are in the log only.
+const WAITING: usize = 10_000;
+/// How long the end of the supervisor waits for the last ones.
+const LAST: Duration = Duration::from_secs(3);
+
+/// One action, as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Unlike all others, so that writing it twice makes one.
+    pub entry: String,
+    /// When, RFC 3339 in UTC.
+    pub at: String,
+    /// Who.
+    pub actor: String,
+    /// As what.
+    pub role: Option<Role>,
+    /// Through which door.
+    pub source: String,
+    /// What.
+    pub action: String,
+    /// About which tenant.
+    pub tenant_id: Option<TenantId>,
+    /// What became of it.
+    pub result: AuditResult,
+    /// The answer's status.
+    pub status: u16,
+    /// More.
+    pub detail: Value,
+    /// The request's.
+    pub correlation_id: Option<String>,
+}
+
+#[derive(Debug)]
+enum Note {
+    Entry(Box<Entry>),
+    /// Says when everything before it is on a disk.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Where entries are handed in. Nobody waits for a disk or a database here.
+#[derive(Debug, Clone)]
+pub struct AuditLog(mpsc::Sender<Note>);
+
+impl AuditLog {
+    /// The log, and whoever writes it down, into this directory while there is no database.
+    pub fn new(
+        state_directory: PathBuf,
+        database: Option<crate::settings::Database>,
+        keep: Option<Duration>,
+    ) -> (Self, AuditWriter) {
+        let (sender, notes) = mpsc::channel(WAITING);
+        (Self(sender), AuditWriter::new(notes, state_directory, database, keep))
+    }
+
+    /// Records an action.
+    pub fn record(&self, entry: Entry) {
+        let tenant = entry.tenant_id.map(|tenant| tenant.to_string());
+        tracing::info!(
+            target: "audit", actor = %entry.actor, source = %entry.source, action = %entry.action,
+            tenant = tenant.as_deref(), result = ?entry.result, status = entry.status, detail = %entry.detail,
+            correlation_id = entry.correlation_id.as_deref(), entry = %entry.entry, "audit"
+        );
+        if self.0.try_send(Note::Entry(Box::new(entry))).is_err() {
+            tracing::warn!("more happens than can be written down: this audit entry is in the log only");
+        }
+    }
+
+    /// Waits until what has been recorded is on a disk, but not for ever.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        let flush = async {
+            if self.0.send(Note::Flush(done)).await.is_ok() {
+                let _ = flushed.await;
+            }
+        };
+        let _ = time::timeout(LAST, flush).await;
+    }
+}

@@ -1,0 +1,168 @@
+//! Writes entries down: into the database, and while that is away into a file.
+
+use std::{path::PathBuf, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{self, Instant},
+};
+
+use super::{Entry, Note, spill::Spill};
+use crate::{causes::in_one_line, settings::Database, store::OperatorStore};
+
+/// Entries of one statement.
+const BATCH: usize = 500;
+/// Delays between tries to reach the database.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How often old entries are looked for.
+const PRUNE_EVERY: Duration = Duration::from_hours(6);
+
+/// Runs where waiting for a disk or a database holds nobody up.
+#[derive(Debug)]
+pub struct AuditWriter {
+    notes: mpsc::Receiver<Note>,
+    spill: std::sync::Arc<Spill>,
+    store: Option<OperatorStore>,
+    keep: Option<Duration>,
+    /// When the database is tried again; `None`: at once.
+    retry_at: Option<Instant>,
+    delay: Duration,
+    /// Whether the file may have something in it.
+    spilled: bool,
+}
+
+impl AuditWriter {
+    pub(super) fn new(
+        notes: mpsc::Receiver<Note>,
+        state_directory: PathBuf,
+        database: Option<Database>,
+        keep: Option<Duration>,
+    ) -> Self {
+        Self {
+            notes,
+            spill: std::sync::Arc::new(Spill::new(state_directory.join("audit.spill"))),
+            store: database.map(|database| OperatorStore::new(database, "etl-supervisor audit")),
+            keep,
+            retry_at: None,
+            delay: RETRY.0,
+            // An earlier process may have left something.
+            spilled: true,
+        }
+    }
+
+    /// Until the supervisor ends.
+    pub async fn run(mut self) {
+        let mut prune_at = Instant::now();
+        loop {
+            let due = if self.spilled && self.store.is_some() {
+                self.retry_at.unwrap_or_else(Instant::now)
+            } else {
+                prune_at
+            };
+            let mut notes = Vec::new();
+            tokio::select! {
+                biased;
+                received = self.notes.recv_many(&mut notes, BATCH) => if received == 0 { return },
+                () = time::sleep_until(due.min(prune_at)) => {}
+            }
+            let (mut entries, mut flushed) = (Vec::new(), Vec::new());
+            for note in notes {
+                match note {
+                    Note::Entry(entry) => entries.push(*entry),
+                    Note::Flush(done) => flushed.push(done),
+                }
+            }
+            self.write(entries).await;
+            for done in flushed {
+                let _ = done.send(());
+            }
+            if prune_at <= Instant::now() {
+                prune_at = Instant::now() + PRUNE_EVERY;
+                self.prune().await;
+            }
+        }
+    }
+
+    /// What is older goes first, so that the database numbers entries in their order.
+    async fn write(&mut self, entries: Vec<Entry>) {
+        if self.store.is_none() {
+            // They are in the log, and that is all there is.
+            return;
+        }
+        let due = self.retry_at.is_none_or(|at| at <= Instant::now());
+        if due && self.unspill().await && self.insert(&entries).await {
+            return;
+        }
+        if entries.is_empty() {
+            return;
+        }
+        let spill = self.spill.clone();
+        match spawn_blocking(move || spill.add(&entries)).await {
+            Ok(Ok(())) => self.spilled = true,
+            Ok(Err(error)) => tracing::error!(%error, "audit entries can be written nowhere: they are in the log only"),
+            Err(_) => {}
+        }
+    }
+
+    /// Moves what is in the file into the database. Interrupted before the file is removed, it is done again and changes nothing.
+    async fn unspill(&mut self) -> bool {
+        if !self.spilled {
+            return true;
+        }
+        let spill = self.spill.clone();
+        let entries = match spawn_blocking(move || spill.read()).await {
+            Ok(Ok(entries)) => entries,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the audit log's file cannot be read");
+                return false;
+            }
+            Err(_) => return false,
+        };
+        for part in entries.chunks(BATCH) {
+            if !self.insert(part).await {
+                return false;
+            }
+        }
+        let spill = self.spill.clone();
+        let removed = spawn_blocking(move || spill.remove()).await.is_ok_and(|removed| removed.is_ok());
+        if removed && !entries.is_empty() {
+            tracing::info!(entries = entries.len(), "audit entries that had waited are in the database");
+        }
+        self.spilled = !removed;
+        removed
+    }
+
+    async fn insert(&mut self, entries: &[Entry]) -> bool {
+        let Some(store) = &self.store else { return false };
+        if entries.is_empty() {
+            return true;
+        }
+        let inserted = async { store.session().await?.add_audit(entries).await };
+        match inserted.await {
+            Ok(()) => {
+                (self.retry_at, self.delay) = (None, RETRY.0);
+                true
+            }
+            Err(error) => {
+                if self.retry_at.is_none() {
+                    tracing::warn!(error = %in_one_line(&error), "audit entries wait in a file for the database");
+                }
+                self.retry_at = Some(Instant::now() + self.delay);
+                self.delay = (self.delay * 2).min(RETRY.1);
+                false
+            }
+        }
+    }
+
+    async fn prune(&self) {
+        let (Some(store), Some(keep)) = (&self.store, self.keep) else { return };
+        let pruned = async { store.session().await?.prune_audit(keep).await };
+        match pruned.await {
+            Ok(0) => {}
+            Ok(entries) => tracing::info!(entries, "old audit entries deleted"),
+            // It is tried again in some hours.
+            Err(error) => tracing::debug!(error = %in_one_line(&error), "old audit entries cannot be deleted"),
+        }
+    }
+}
