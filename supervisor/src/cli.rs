@@ -15,6 +15,7 @@ mod control;
 mod database;
 mod dead_letters;
 mod doctor;
+mod events;
 mod finding;
 mod logs;
 mod migrate;
@@ -88,6 +89,8 @@ enum Command {
     Rotate(rotate::Arguments),
     /// Show what a tenant's workers have written
     Logs(logs::Arguments),
+    /// Show what has happened, and with -f what happens: workers that change, orders, tenants, parts
+    Events(events::Arguments),
     /// Show messages that were given up, publish them again, or be done with them
     DeadLetters(dead_letters::Arguments),
     /// Publish messages to a tenant's queue
@@ -122,6 +125,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Resume(arguments) => waiting(settings::resume(&place, &arguments)),
         Command::Rotate(arguments) => waiting(rotate::rotate(&place, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
+        Command::Events(arguments) => waiting(events::events(&place, &arguments)),
         Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),
         Command::Tenants(arguments) => waiting(tenants::tenants(&place, &arguments)),
