@@ -47,6 +47,8 @@ pub enum News {
     Account(AccountNews),
     /// An order that has been recorded.
     Recorded(Recorded),
+    /// A worker's log takes more space than it should.
+    LogTooLarge(WorkerName),
     /// Strikes stand on disk, or cannot be written there.
     StrikesKept {
         /// What waited for it.

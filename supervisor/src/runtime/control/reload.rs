@@ -8,7 +8,7 @@ use super::{Control, tenants::timing};
 use crate::{
     keeper::protocol::Request,
     lifecycle::{Event, RestartPolicy, StopCause},
-    runtime::brain::handover,
+    runtime::{brain::handover, log_watch},
     settings::{CredentialsMode, Settings},
 };
 
@@ -44,6 +44,7 @@ impl Control {
             .collect();
         let workers: Vec<_> = self.names().into_iter().filter(|worker| changed.contains(&worker.queue_type)).collect();
         tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
+        self.parts.log_limits.send_replace(log_watch::limits(&self.parts.settings));
         self.retime();
         self.ask_for_room_again();
         for worker in workers {
