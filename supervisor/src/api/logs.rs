@@ -23,6 +23,7 @@ use super::{
 };
 use crate::runtime::FleetView;
 
+mod chain;
 mod reader;
 mod tail;
 
