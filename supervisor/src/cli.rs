@@ -25,6 +25,7 @@ mod run;
 mod status;
 mod tenants;
 mod token;
+mod top;
 
 pub use client::{Client, ClientError};
 
@@ -78,6 +79,8 @@ enum Command {
     Rotate(rotate::Arguments),
     /// Show what a tenant's workers have written
     Logs(logs::Arguments),
+    /// Show all workers live, like top
+    Top(top::Arguments),
     /// Show messages that were given up, publish them again, or be done with them
     DeadLetters(dead_letters::Arguments),
     /// Publish messages to a tenant's queue
@@ -106,6 +109,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Restart(arguments) => waiting(control::control(&place, Action::Restart, &arguments)),
         Command::Rotate(arguments) => waiting(rotate::rotate(&place, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
+        Command::Top(arguments) => waiting(top::top(&place, &arguments)),
         Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),
         Command::Tenants(arguments) => waiting(tenants::tenants(&place, &arguments)),

@@ -25,6 +25,8 @@ use crate::runtime::FleetView;
 
 mod chain;
 mod reader;
+#[cfg(test)]
+mod rotated;
 mod tail;
 
 use reader::Reader;

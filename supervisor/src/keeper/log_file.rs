@@ -24,7 +24,7 @@ pub(super) fn unfinished(current: &Path) -> PathBuf {
 }
 
 /// Opens the file for a new process; one that is too large is set aside as `.log.1` first.
-pub(super) fn open(directory: &Path, worker: &WorkerName, queue: &Queue) -> io::Result<File> {
+pub(crate) fn open(directory: &Path, worker: &WorkerName, queue: &Queue) -> io::Result<File> {
     let path = current(directory, worker);
     if fs::metadata(&path).is_ok_and(|log| log.len() > queue.log_max_size) {
         // A log that cannot be set aside grows on: that is no reason for a tenant to stand still.

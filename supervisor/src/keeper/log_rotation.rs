@@ -25,7 +25,7 @@ const PIECE: u64 = 1024 * 1024;
 
 /// All logs that are to become smaller.
 #[derive(Debug)]
-pub(super) struct Rotations {
+pub(crate) struct Rotations {
     directory: PathBuf,
     waiting: VecDeque<(WorkerName, Wish)>,
     under_way: Option<(WorkerName, Rotation)>,
@@ -40,12 +40,12 @@ struct Wish {
 }
 
 impl Rotations {
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf) -> Self {
         Self { directory, waiting: VecDeque::new(), under_way: None, complained: HashSet::new() }
     }
 
     /// A log is said to be too large. Whether it is will be looked at.
-    pub(super) fn ask(&mut self, worker: WorkerName, queue: &Queue) {
+    pub(crate) fn ask(&mut self, worker: WorkerName, queue: &Queue) {
         let known = self.waiting.iter().map(|(name, _)| name).chain(self.under_way.iter().map(|(name, _)| name));
         if !known.into_iter().any(|name| *name == worker) {
             self.waiting.push_back((worker, Wish { max_size: queue.log_max_size, keep: queue.log_keep }));
@@ -53,7 +53,7 @@ impl Rotations {
     }
 
     /// Does a small part of what is to be done; whether there is more.
-    pub(super) fn step(&mut self) -> bool {
+    pub(crate) fn step(&mut self) -> bool {
         let (worker, outcome) = match self.under_way.take() {
             Some((worker, rotation)) => {
                 let outcome = rotation.step();

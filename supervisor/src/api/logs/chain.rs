@@ -34,6 +34,9 @@ impl Piece {
     /// Looks at the next bytes. However the file is cut meanwhile, it is those that belong there.
     pub(super) fn read(&self, block: &mut [u8]) -> io::Result<Found> {
         loop {
+            if self.at >= self.until {
+                return Ok(Found::Bytes(0));
+            }
             let extent = Extent::of(&self.file)?;
             if self.at < extent.first {
                 return Ok(Found::Removed(extent.first));

@@ -141,7 +141,11 @@ impl Tail {
     }
 
     fn begin(&self) -> io::Result<Reading> {
-        Ok(opened(last_lines(self.lines, chain::all(&self.path)?)?, self.follow))
+        loop {
+            if let Some(pieces) = last_lines(self.lines, chain::all(&self.path)?)? {
+                return Ok(opened(pieces, self.follow));
+            }
+        }
     }
 }
 
@@ -155,19 +159,20 @@ fn opened(mut pieces: Vec<Piece>, follow: bool) -> Reading {
     Reading::At(pieces.into())
 }
 
-/// What holds the last lines, found from the end backwards.
-fn last_lines(lines: usize, mut pieces: Vec<Piece>) -> io::Result<Vec<Piece>> {
+/// What holds the last lines, found from the end backwards; `None`: something has been moved to another file meanwhile.
+fn last_lines(lines: usize, mut pieces: Vec<Piece>) -> io::Result<Option<Vec<Piece>>> {
     let mut found = Vec::new();
     let mut search = Search { missing: lines, blocks: BLOCKS_BACK, seen_any: false };
     while let Some(mut piece) = pieces.pop() {
-        piece.at = search.in_piece(&mut piece)?;
+        let Some(begin) = search.in_piece(&mut piece)? else { return Ok(None) };
+        piece.at = begin;
         found.push(piece);
         if search.missing == 0 || search.blocks == 0 {
             break;
         }
     }
     found.reverse();
-    Ok(found)
+    Ok(Some(found))
 }
 
 struct Search {
@@ -181,22 +186,21 @@ struct Search {
 
 impl Search {
     /// Where to begin in this piece.
-    fn in_piece(&mut self, piece: &mut Piece) -> io::Result<u64> {
+    fn in_piece(&mut self, piece: &mut Piece) -> io::Result<Option<u64>> {
         let (first, end) = (piece.at, piece.until);
         let mut upper = end;
         let mut block = [0; BLOCK];
         while self.missing > 0 && self.blocks > 0 && upper > first {
             self.blocks -= 1;
             (piece.at, piece.until) = (upper.saturating_sub(BLOCK as u64).max(first), upper);
-            // Removed meanwhile: then this is where it begins.
-            let Found::Bytes(read) = piece.read(&mut block)? else { break };
+            let Found::Bytes(read) = piece.read(&mut block)? else { return Ok(None) };
             for (at, byte) in block[..read].iter().enumerate().rev() {
                 if *byte == b'\n' && self.seen_any {
                     self.missing -= 1;
                     if self.missing == 0 {
                         upper = piece.at + at as u64 + 1;
                         piece.until = end;
-                        return Ok(upper);
+                        return Ok(Some(upper));
                     }
                 }
                 self.seen_any = true;
@@ -204,7 +208,7 @@ impl Search {
             upper = piece.at;
         }
         piece.until = end;
-        Ok(upper)
+        Ok(Some(upper))
     }
 }
 
