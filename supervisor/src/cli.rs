@@ -28,6 +28,7 @@ mod settings;
 mod status;
 mod tenants;
 mod token;
+mod top;
 
 pub use client::{Client, ClientError};
 
@@ -91,6 +92,8 @@ enum Command {
     Logs(logs::Arguments),
     /// Show what has happened, and with -f what happens: workers that change, orders, tenants, parts
     Events(events::Arguments),
+    /// Show all workers live, like top
+    Top(top::Arguments),
     /// Show messages that were given up, publish them again, or be done with them
     DeadLetters(dead_letters::Arguments),
     /// Publish messages to a tenant's queue
@@ -126,6 +129,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Rotate(arguments) => waiting(rotate::rotate(&place, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
         Command::Events(arguments) => waiting(events::events(&place, &arguments)),
+        Command::Top(arguments) => waiting(top::top(&place, &arguments)),
         Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),
         Command::Tenants(arguments) => waiting(tenants::tenants(&place, &arguments)),

@@ -23,3 +23,4 @@ pub mod reconcile;
 pub mod runtime;
 pub mod settings;
 pub mod store;
+mod worker_log;

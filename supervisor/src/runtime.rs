@@ -11,6 +11,7 @@ pub mod host_memory;
 mod keeper_link;
 mod less;
 mod lock;
+mod log_watch;
 mod news;
 pub mod overrides;
 mod recorder;

@@ -23,7 +23,10 @@ use super::{
 };
 use crate::runtime::FleetView;
 
+mod chain;
 mod reader;
+#[cfg(test)]
+mod rotated;
 mod tail;
 
 use reader::Reader;

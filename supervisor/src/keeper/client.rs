@@ -43,6 +43,8 @@ pub struct Hello {
     pub queue_types: Vec<QueueType>,
     /// What keeps its workers apart.
     pub walls: Vec<Wall>,
+    /// Whether it can make logs smaller while they are written.
+    pub rotates_logs: bool,
 }
 
 /// There is no conversation with the keeper, or not any more.
@@ -98,7 +100,9 @@ impl Client {
             Err(error) => return Err(error),
         }
         match timeout(HELLO_WITHIN, client.recv()).await.map_err(|_| ClientError::Silent)?? {
-            Report::Hello { pid, queue_types, walls, .. } => Ok((client, Hello { pid, queue_types, walls })),
+            Report::Hello { pid, queue_types, walls, rotates_logs, .. } => {
+                Ok((client, Hello { pid, queue_types, walls, rotates_logs }))
+            }
             Report::Refused { detail } if detail.contains(OTHER_VERSION) => Err(ClientError::OtherVersion(detail)),
             Report::Refused { detail } => Err(ClientError::Refused(detail)),
             other => Err(ClientError::Refused(format!("it began the conversation with {other:?}"))),

@@ -52,6 +52,11 @@ pub enum Request {
         /// Which process.
         incarnation: u64,
     },
+    /// Makes a worker's log smaller, where it is too large. Only for a keeper whose hello has [`Report::Hello::rotates_logs`].
+    RotateLog {
+        /// Whose.
+        worker: WorkerName,
+    },
     /// Reads the command templates again.
     Reload,
     /// Ends the keeper; refused while a process lives.
@@ -82,6 +87,9 @@ pub enum Report {
         queue_types: Vec<QueueType>,
         /// What keeps workers apart here, and what does not.
         walls: Vec<Wall>,
+        /// Whether it knows [`Request::RotateLog`]: the keeper may be older than the brain, and goes on with it all the same.
+        #[serde(default)]
+        rotates_logs: bool,
     },
     /// A process that lives, said once after hello.
     Process {

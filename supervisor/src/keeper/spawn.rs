@@ -26,6 +26,7 @@ use super::{
 use crate::{
     clock::BootTime,
     settings::{Readiness, Runtime},
+    worker_log::current,
 };
 
 /// What all workers are started from.
@@ -34,7 +35,7 @@ pub(super) struct Spawner {
     pub(super) leases: Leases,
     launcher: Launcher,
     flight_directory: PathBuf,
-    log_directory: PathBuf,
+    pub(super) log_directory: PathBuf,
     /// `/dev/null`, also at the numbers that launched processes get their descriptors at: nothing else of ours may have them.
     null: Vec<File>,
     pub(super) isolation: Isolation,
@@ -85,8 +86,8 @@ impl Spawner {
             Attempt::Taken(lease) => lease,
             Attempt::Held(holder) => return Err(SpawnFailure::LeaseHeld { holder }),
         };
-        let log = log_file::open(&self.log_directory, worker, queue.log_max_size)
-            .map_err(step("open the log file", log_file::path(&self.log_directory, worker)))?;
+        let log = log_file::open(&self.log_directory, worker, queue)
+            .map_err(step("open the log file", current(&self.log_directory, worker)))?;
         let flight_path = self.flight_directory.join(worker.to_string());
         // Emptied here: whoever wanted to know what the process before this one was doing has read it by now.
         let flight = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&flight_path);

@@ -21,6 +21,7 @@ use super::{
     handle::Handle,
     less,
     lock::{InstanceLock, LockError},
+    log_watch::{self, LogWatch},
     news::News,
     recorder::{Note, Recorder, StateFile, StateFileError},
     signals::Signals,
@@ -114,6 +115,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let (notes_sender, notes) = mpsc::unbounded_channel();
     let (wanted_queues, wanted_queues_seen) = watch::channel(Arc::default());
     let (reload_tenants, reload_tenants_seen) = watch::channel(0);
+    let (log_limits, log_limits_seen) = watch::channel(log_watch::limits(&settings));
+    let log_watch = LogWatch::new(&settings, view.clone(), log_limits_seen, news_sender.clone());
     let directory = settings.runtime.state_directory.clone();
     let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
     let republished = Republished::default();
@@ -131,6 +134,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         settings: settings.clone(),
         reconciler,
         accounts: accounts_task,
+        log_watch,
         news: news_sender,
         wanted_queues_seen,
         reload_tenants_seen,
@@ -159,6 +163,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         notes: notes_sender,
         strikes,
         wanted_queues,
+        log_limits,
         reload_tenants,
         board,
         journal,
@@ -191,6 +196,7 @@ struct Outside {
     reconciler: Option<Reconciler>,
     writer: Option<HistoryWriter>,
     accounts: Option<AccountsTask>,
+    log_watch: LogWatch,
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
@@ -235,6 +241,7 @@ impl Outside {
                 if let Some(reconciler) = self.reconciler {
                     tokio::spawn(reconciler.run());
                 }
+                tokio::spawn(self.log_watch.run());
                 recorder.run(orders, notes).await;
             });
         };

@@ -28,6 +28,7 @@ use progress::Progress;
 use super::{
     board::Board,
     keeper_link::{FromKeeper, KeeperLink},
+    log_watch::LogLimits,
     news::News,
     overrides::Overrides,
     recorder::Note,
@@ -97,6 +98,8 @@ pub(super) struct Parts {
     pub notes: mpsc::UnboundedSender<Note>,
     /// The queues that should exist.
     pub wanted_queues: watch::Sender<WantedQueues>,
+    /// How large logs may grow.
+    pub log_limits: watch::Sender<LogLimits>,
     /// Changed to have the tenants read at once.
     pub reload_tenants: watch::Sender<u64>,
     /// What others see.
@@ -357,6 +360,7 @@ impl Control {
             News::Depths(depths) => self.parts.board.set_queues(depths),
             News::Recorded { order, asked } => self.apply(order, &asked),
             News::Account(news) => self.accounts_changed(news),
+            News::LogTooLarge(worker) => self.link.rotate_log(worker),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }
     }

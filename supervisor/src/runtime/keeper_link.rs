@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
 
-use etl_shared::api::Wall;
+use etl_shared::{WorkerName, api::Wall};
 use tokio::{
     task::JoinHandle,
     time::{self, Instant},
@@ -66,7 +66,7 @@ pub(super) struct KeeperLink {
 #[derive(Debug)]
 enum Line {
     Looking(JoinHandle<Result<(Client, Hello), NoLine>>),
-    Open(Box<Client>),
+    Open { client: Box<Client>, rotates_logs: bool },
     Closed { look_at: Instant },
 }
 
@@ -88,8 +88,8 @@ impl KeeperLink {
                 Line::Looking(search) => {
                     let outcome = search.await.unwrap_or_else(|error| Err(error.to_string().into()));
                     match outcome {
-                        Ok((client, Hello { pid, walls, .. })) => {
-                            self.line = Line::Open(Box::new(client));
+                        Ok((client, Hello { pid, walls, rotates_logs, .. })) => {
+                            self.line = Line::Open { client: Box::new(client), rotates_logs };
                             return FromKeeper::Connected { pid, walls };
                         }
                         Err(NoLine { problem, look_again }) => {
@@ -98,7 +98,7 @@ impl KeeperLink {
                         }
                     }
                 }
-                Line::Open(client) => match client.recv().await {
+                Line::Open { client, .. } => match client.recv().await {
                     Ok(report) => return FromKeeper::Report(report),
                     Err(error) => {
                         self.line = Line::Closed { look_at: Instant::now() };
@@ -111,9 +111,16 @@ impl KeeperLink {
 
     /// Says something; without a keeper it is dropped, because whatever it was about is gone with the keeper.
     pub(super) fn send(&mut self, request: &Request, descriptor: Option<OwnedFd>) {
-        if let Line::Open(client) = &mut self.line {
+        if let Line::Open { client, .. } = &mut self.line {
             // A line that is broken says so again when it is listened to, and is then replaced.
             let _ = client.send(request, descriptor);
+        }
+    }
+
+    /// Has a log made smaller. A keeper that is older than this program cannot: then the worker's next start does it.
+    pub(super) fn rotate_log(&mut self, worker: WorkerName) {
+        if let Line::Open { rotates_logs: true, .. } = &self.line {
+            self.send(&Request::RotateLog { worker }, None);
         }
     }
 }

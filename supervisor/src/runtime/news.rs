@@ -55,6 +55,8 @@ pub enum News {
         /// Who gave it.
         asked: Asked,
     },
+    /// A worker's log takes more space than it should.
+    LogTooLarge(WorkerName),
     /// Strikes stand on disk, or cannot be written there.
     StrikesKept {
         /// What waited for it.

@@ -104,6 +104,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("environment", Known::Free),
             ("working_directory", Known::Value),
             ("log_max_size", Known::Value),
+            ("log_keep", Known::Value),
             ("memory_soft", Known::Value),
             ("memory_max", Known::Value),
             ("tasks_max", Known::Value),

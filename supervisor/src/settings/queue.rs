@@ -32,9 +32,11 @@ pub struct Queue {
     pub environment: BTreeMap<String, String>,
     /// Working directory; absent: a directory of its own.
     pub working_directory: Option<PathBuf>,
-    /// At a start, a log file larger than this, in bytes, is renamed to `.1`.
+    /// A log file larger than this, in bytes, is rotated.
     #[serde(with = "unit::size")]
     pub log_max_size: u64,
+    /// How many older log files of each worker are kept.
+    pub log_keep: u32,
     /// A worker that has more resident memory than this, in bytes, for several looks is replaced when it can be.
     #[serde(with = "unit::size")]
     pub memory_soft: u64,
@@ -77,6 +79,7 @@ impl Default for Queue {
             environment: BTreeMap::new(),
             working_directory: None,
             log_max_size: 64 * MIB,
+            log_keep: 1,
             memory_soft: 512 * MIB,
             memory_max: 1024 * MIB,
             tasks_max: 64,
@@ -104,6 +107,7 @@ impl Queue {
             grace: Duration::ZERO,
             job_timeout: Duration::ZERO,
             log_max_size: 0,
+            log_keep: 0,
             memory_soft: 0,
             ..queue.clone()
         };

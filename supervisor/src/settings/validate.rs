@@ -6,7 +6,7 @@ use etl_shared::{amqp, postgres, settings::SettingsError};
 use secrecy::ExposeSecret;
 
 use super::{CredentialsMode, Queue, Settings, UidRange};
-use crate::broker::Management;
+use crate::{broker::Management, worker_log::MOST_KEPT};
 
 impl Settings {
     pub(super) fn validate(&self, path: &Path) -> Result<(), SettingsError> {
@@ -164,6 +164,9 @@ impl Queue {
         if self.tasks_max == 0 || self.open_files < 16 {
             return Err("tasks_max must be at least 1, and open_files at least 16".to_owned());
         }
+        if self.log_keep > MOST_KEPT {
+            return Err(format!("log_keep must be from 0 to {MOST_KEPT}"));
+        }
         if !(1..=10_000).contains(&self.cpu_weight) {
             return Err("cpu_weight must be from 1 to 10000".to_owned());
         }
@@ -232,6 +235,7 @@ mod tests {
             ("tenants = [1]\n[poison]\nwindow = \"0s\"", "poison.window"),
             ("tenants = [1]\n[queues.Transform]\nworkers = 1", "not a queue type"),
             ("tenants = [1]\n[queues.transform]\nlog_max_size = \"big\"", "256MiB"),
+            ("tenants = [1]\n[queues.transform]\nlog_keep = 21", "from 0 to 20"),
             ("tenants = [1]\n[runtime]\ndirectory = \"run\"", "absolute"),
             ("tenants = [1]\n[broker]\nurl = \"http://x\"", "amqp://"),
             ("tenants = [1]\n[broker]\nurl = \"amqp://h\"\nmanagement_url = \"ftp://u:p@h\"", "http://USER"),

@@ -1,27 +1,33 @@
-//! The end of one file that somebody else appends to, renames and truncates.
+//! The end of what one worker has written, while its processes go on writing and the keeper moves what is old to other files.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    collections::VecDeque,
+    fs::symlink_metadata,
     io::{self, ErrorKind},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
 };
 
-use nix::fcntl::OFlag;
+use super::chain::{self, Found, Piece};
+use crate::worker_log::Extent;
 
 /// Read at once; a line longer than this is broken in two.
 const BLOCK: usize = 16 * 1024;
 /// How far back the beginning of the last lines is looked for, in blocks: 16 MiB.
-const BLOCKS_BACK: u64 = 1024;
+const BLOCKS_BACK: usize = 1024;
 
-/// One file from its last lines on.
+/// One worker's output from its last lines on.
 #[derive(Debug)]
 pub(super) struct Tail {
     path: PathBuf,
     lines: usize,
     follow: bool,
     reading: Reading,
-    block: Vec<u8>,
+    /// What was handed out last, and behind it the beginning of a line that is not whole yet.
+    rest: Vec<u8>,
+    handed_out: usize,
+    /// The line in `rest` will not be continued.
+    rest_ends: bool,
 }
 
 #[derive(Debug)]
@@ -30,14 +36,8 @@ enum Reading {
     Untouched,
     /// There is no file; when one appears it is read from its beginning.
     Absent,
-    /// In the middle of a file.
-    At {
-        file: File,
-        /// Where the next line begins.
-        offset: u64,
-        /// Where to stop when nobody follows: what is written later is not read.
-        end: u64,
-    },
+    /// In the middle of the first of these; the last one may be the file that is being written.
+    At(VecDeque<Piece>),
     /// Everything that was asked for has been read.
     Finished,
 }
@@ -45,7 +45,8 @@ enum Reading {
 impl Tail {
     /// The last `lines` lines, and what follows them if `follow`. The file need not exist yet.
     pub(super) const fn new(path: PathBuf, lines: usize, follow: bool) -> Self {
-        Self { path, lines, follow, reading: Reading::Untouched, block: Vec::new() }
+        let reading = Reading::Untouched;
+        Self { path, lines, follow, reading, rest: Vec::new(), handed_out: 0, rest_ends: false }
     }
 
     pub(super) const fn finished(&self) -> bool {
@@ -55,113 +56,172 @@ impl Tail {
     /// The next lines that are complete; `None`: no more for now. Only the last line of a file that is not followed, or that
     /// has been replaced, may come without its end.
     pub(super) fn read(&mut self) -> io::Result<Option<&[u8]>> {
+        self.rest.drain(..self.handed_out);
+        self.handed_out = 0;
         loop {
-            match &mut self.reading {
-                Reading::Finished => return Ok(None),
-                Reading::Untouched => self.reading = self.open(Some(self.lines))?,
-                Reading::Absent if !self.follow => self.reading = Reading::Finished,
-                Reading::Absent => {
-                    self.reading = self.open(None)?;
-                    if matches!(self.reading, Reading::Absent) {
-                        return Ok(None);
-                    }
-                }
-                Reading::At { file, offset, end } => {
-                    self.block.resize(BLOCK, 0);
-                    let read = file.read_at(&mut self.block, *offset)?;
-                    let most = if self.follow { u64::MAX } else { end.saturating_sub(*offset) };
-                    let read = read.min(usize::try_from(most).unwrap_or(usize::MAX));
-                    let complete = match self.block[..read].iter().rposition(|byte| *byte == b'\n') {
-                        Some(newline) => newline + 1,
-                        None if read == BLOCK => read,
-                        None => 0,
-                    };
-                    if complete > 0 {
-                        *offset += complete as u64;
-                        return Ok(Some(&self.block[..complete]));
-                    }
-                    let next = if self.follow { self.successor()? } else { Some(Reading::Finished) };
-                    let Some(next) = next else { return Ok(None) };
-                    self.reading = next;
-                    if read > 0 {
-                        return Ok(Some(&self.block[..read]));
-                    }
-                }
+            self.handed_out = match self.rest.iter().rposition(|byte| *byte == b'\n') {
+                Some(newline) => newline + 1,
+                None if self.rest_ends || self.rest.len() >= BLOCK => self.rest.len(),
+                None => 0,
+            };
+            if self.handed_out > 0 {
+                return Ok(Some(&self.rest[..self.handed_out]));
+            }
+            self.rest_ends = false;
+            if !self.read_on()? {
+                return Ok(None);
             }
         }
     }
 
-    /// What to read when this file has no more: itself again where it was truncated, another one where it was replaced.
-    fn successor(&self) -> io::Result<Option<Reading>> {
-        let Reading::At { file, offset, .. } = &self.reading else { return Ok(None) };
-        let here = file.metadata()?;
-        if here.len() < *offset {
-            return Ok(Some(Reading::At { file: file.try_clone()?, offset: 0, end: 0 }));
+    /// Takes a step; `false`: there is none to take for now.
+    fn read_on(&mut self) -> io::Result<bool> {
+        match &mut self.reading {
+            Reading::Finished => return Ok(false),
+            Reading::Untouched => self.reading = self.begin()?,
+            Reading::Absent if !self.follow => self.reading = Reading::Finished,
+            Reading::Absent => {
+                self.reading = opened(chain::all(&self.path)?, true);
+                return Ok(!matches!(self.reading, Reading::Absent));
+            }
+            Reading::At(pieces) => {
+                let Some(piece) = pieces.front_mut() else {
+                    self.reading = Reading::Absent;
+                    return Ok(true);
+                };
+                let before = self.rest.len();
+                self.rest.resize(before + BLOCK, 0);
+                let found = piece.read(&mut self.rest[before..]);
+                self.rest.truncate(before + if let Ok(Found::Bytes(read)) = &found { *read } else { 0 });
+                match found? {
+                    Found::Bytes(0) => return self.next_piece(),
+                    Found::Bytes(read) => piece.at += read as u64,
+                    Found::Removed(first) => {
+                        let older = chain::between(&self.path, piece.stream, piece.at, first.min(piece.until))?;
+                        piece.at = first.min(piece.until);
+                        older.into_iter().rev().for_each(|older| pieces.push_front(older));
+                    }
+                    Found::Truncated(first) => {
+                        piece.at = first;
+                        self.rest_ends = true;
+                    }
+                }
+            }
         }
-        let there = match fs::symlink_metadata(&self.path) {
+        Ok(true)
+    }
+
+    /// The first piece has no more: goes on with the next one, where there is one.
+    fn next_piece(&mut self) -> io::Result<bool> {
+        let Reading::At(pieces) = &mut self.reading else { return Ok(false) };
+        if pieces.len() > 1 {
+            let ended = pieces.pop_front();
+            self.rest_ends = ended.map(|piece| piece.stream) != pieces.front().map(|piece| piece.stream);
+            return Ok(true);
+        }
+        let Some(piece) = pieces.front_mut().filter(|_| self.follow) else {
+            self.reading = Reading::Finished;
+            self.rest_ends = true;
+            return Ok(true);
+        };
+        let here = piece.file.metadata()?;
+        let there = match symlink_metadata(&self.path) {
             // Renamed, and nobody has made a new one yet: the process may still write to the old one.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             there => there?,
         };
-        if identity(&here) == identity(&there) { Ok(None) } else { self.open(None).map(Some) }
+        if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
+            return Ok(false);
+        }
+        let Reading::At(newer) = opened(chain::after(&self.path, piece.stream)?, true) else { return Ok(false) };
+        // What it was given before the other file was begun.
+        piece.until = Extent::of(&piece.file)?.end.max(piece.at);
+        pieces.extend(newer);
+        Ok(true)
     }
 
-    fn open(&self, last_lines: Option<usize>) -> io::Result<Reading> {
-        // A log is a plain file; whoever puts a link or a pipe there shall not choose what is read.
-        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Reading::Absent),
-            file => file?,
-        };
-        let end = file.metadata()?.len();
-        let offset = match last_lines {
-            Some(lines) => beginning_of_last(lines, &file, end)?,
-            None => 0,
-        };
-        Ok(Reading::At { file, offset, end })
-    }
-}
-
-fn identity(file: &Metadata) -> (u64, u64) {
-    (file.dev(), file.ino())
-}
-
-/// Where the last lines begin, found from the end backwards.
-fn beginning_of_last(lines: usize, file: &File, end: u64) -> io::Result<u64> {
-    if lines == 0 {
-        return Ok(end);
-    }
-    let mut block = [0; BLOCK];
-    let mut missing = lines;
-    let mut upper = end;
-    for _ in 0..BLOCKS_BACK {
-        let lower = upper.saturating_sub(BLOCK as u64);
-        let length = usize::try_from(upper - lower).unwrap_or(BLOCK);
-        let block = &mut block[..length];
-        file.read_exact_at(block, lower)?;
-        for (at, byte) in block.iter().enumerate().rev() {
-            let after = lower + at as u64 + 1;
-            // The end of the last line begins no line.
-            if *byte == b'\n' && after < end {
-                missing -= 1;
-                if missing == 0 {
-                    return Ok(after);
-                }
+    fn begin(&self) -> io::Result<Reading> {
+        loop {
+            if let Some(pieces) = last_lines(self.lines, chain::all(&self.path)?)? {
+                return Ok(opened(pieces, self.follow));
             }
         }
-        upper = lower;
-        if upper == 0 {
+    }
+}
+
+fn opened(mut pieces: Vec<Piece>, follow: bool) -> Reading {
+    match pieces.last_mut() {
+        None => return Reading::Absent,
+        Some(last) if follow => last.until = u64::MAX,
+        // What is written later is not read.
+        Some(_) => {}
+    }
+    Reading::At(pieces.into())
+}
+
+/// What holds the last lines, found from the end backwards; `None`: something has been moved to another file meanwhile.
+fn last_lines(lines: usize, mut pieces: Vec<Piece>) -> io::Result<Option<Vec<Piece>>> {
+    let mut found = Vec::new();
+    let mut search = Search { missing: lines, blocks: BLOCKS_BACK, seen_any: false };
+    while let Some(mut piece) = pieces.pop() {
+        let Some(begin) = search.in_piece(&mut piece)? else { return Ok(None) };
+        piece.at = begin;
+        found.push(piece);
+        if search.missing == 0 || search.blocks == 0 {
             break;
         }
     }
-    Ok(upper)
+    found.reverse();
+    Ok(Some(found))
+}
+
+struct Search {
+    /// Beginnings of lines that have not been found.
+    missing: usize,
+    /// Most blocks that are still read.
+    blocks: usize,
+    /// The end of the last line begins no line.
+    seen_any: bool,
+}
+
+impl Search {
+    /// Where to begin in this piece.
+    fn in_piece(&mut self, piece: &mut Piece) -> io::Result<Option<u64>> {
+        let (first, end) = (piece.at, piece.until);
+        let mut upper = end;
+        let mut block = [0; BLOCK];
+        while self.missing > 0 && self.blocks > 0 && upper > first {
+            self.blocks -= 1;
+            (piece.at, piece.until) = (upper.saturating_sub(BLOCK as u64).max(first), upper);
+            let Found::Bytes(read) = piece.read(&mut block)? else { return Ok(None) };
+            for (at, byte) in block[..read].iter().enumerate().rev() {
+                if *byte == b'\n' && self.seen_any {
+                    self.missing -= 1;
+                    if self.missing == 0 {
+                        upper = piece.at + at as u64 + 1;
+                        piece.until = end;
+                        return Ok(Some(upper));
+                    }
+                }
+                self.seen_any = true;
+            }
+            upper = piece.at;
+        }
+        piece.until = end;
+        Ok(Some(upper))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, path::Path};
+    use std::{
+        fs::{self, OpenOptions},
+        io::Write,
+        path::Path,
+    };
 
     use super::*;
+    use crate::worker_log::older;
 
     /// Everything that can be read now.
     fn now(tail: &mut Tail) -> String {
@@ -220,21 +280,35 @@ mod tests {
         let path = directory.path().join("log");
         write(&path, "one\ntwo\nthr");
         let mut tail = Tail::new(path.clone(), 2, false);
-        tail.reading = tail.open(Some(2)).unwrap();
+        tail.reading = tail.begin().unwrap();
         write(&path, "ee\nfour\n");
         assert_eq!(now(&mut tail), "two\nthr");
         assert!(tail.finished());
     }
 
     #[test]
-    fn the_beginning_of_the_last_lines_is_found_across_blocks() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+    fn the_last_lines_are_found_across_blocks_and_files() {
         for length in [BLOCK - 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
             let text = format!("first\n{}\nlast\n", "x".repeat(length));
-            fs::write(file.path(), &text).unwrap();
-            let end = text.len() as u64;
-            let begins = |lines| beginning_of_last(lines, file.as_file(), end).unwrap();
-            assert_eq!((begins(0), begins(1), begins(2), begins(3), begins(4)), (end, end - 5, 6, 0, 0), "{length}");
+            for cut in [0, 3, 6, 7, 6 + length, 7 + length, 9 + length, text.len()] {
+                let directory = tempfile::tempdir().unwrap();
+                let path = directory.path().join("log");
+                write(&older(&path, 1), &text[..cut]);
+                write(&path, &text[cut..]);
+                let last = |lines| now(&mut Tail::new(path.clone(), lines, false));
+                let expected = |lines| {
+                    text.split_inclusive('\n')
+                        .rev()
+                        .take(lines)
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .rev()
+                        .collect::<String>()
+                };
+                for lines in 0..5 {
+                    assert!(last(lines) == expected(lines), "{lines} of {length} cut at {cut}");
+                }
+            }
         }
     }
 }

@@ -126,6 +126,7 @@ impl Server {
             Request::Spawn { worker, incarnation } => self.spawn(worker, incarnation, fd),
             Request::Signal { worker, incarnation, signal, scope } => self.signal(&worker, incarnation, signal, scope),
             Request::Noted { worker, incarnation } => self.table.noted(worker, incarnation),
+            Request::RotateLog { worker } => self.rotate_log(worker),
             Request::Reload => self.reload(),
             Request::Shutdown if self.table.is_empty() => self.done = true,
             Request::Shutdown => self.refuse(format!("shutdown: {} processes live", self.table.len())),
@@ -142,7 +143,13 @@ impl Server {
         peer.greeted = true;
         let queue_types = self.parts.spawner.templates.types();
         let walls = walls::of(&self.parts.spawner.isolation, &self.parts.spawner.templates);
-        peer.tell(&Report::Hello { version: VERSION, pid: Pid::this().as_raw(), queue_types, walls });
+        peer.tell(&Report::Hello {
+            version: VERSION,
+            pid: Pid::this().as_raw(),
+            queue_types,
+            walls,
+            rotates_logs: true,
+        });
         for report in self.table.listing() {
             peer.tell(&report);
         }
@@ -183,6 +190,14 @@ impl Server {
         if ready {
             self.report(&Report::Ready { worker, incarnation });
         }
+    }
+
+    fn rotate_log(&mut self, worker: WorkerName) {
+        let Some(queue) = self.parts.spawner.templates.get(&worker.queue_type) else {
+            return self.refuse(format!("rotate the log of {worker}: there is no such queue type"));
+        };
+        self.rotations.ask(worker, queue);
+        self.rotate_at = Some(Instant::now());
     }
 
     fn signal(&mut self, worker: &WorkerName, incarnation: u64, number: i32, scope: Scope) {

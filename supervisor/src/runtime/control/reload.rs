@@ -8,7 +8,7 @@ use super::{Control, tenants::timing};
 use crate::{
     keeper::protocol::Request,
     lifecycle::{Event, RestartPolicy, StopCause},
-    runtime::brain::handover,
+    runtime::{brain::handover, log_watch},
     settings::{CredentialsMode, Settings},
 };
 
@@ -45,6 +45,7 @@ impl Control {
         let workers: Vec<_> = self.names().into_iter().filter(|worker| changed.contains(&worker.queue_type)).collect();
         tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
         self.take_up_settings();
+        self.parts.log_limits.send_replace(log_watch::limits(&self.parts.settings));
         self.retime();
         self.ask_for_room_again();
         for worker in workers {

@@ -53,6 +53,7 @@ impl Scene {
             news: mpsc::unbounded_channel().1,
             strikes,
             notes: notes_sender,
+            log_limits: watch::channel(std::sync::Arc::default()).0,
             wanted_queues: watch::channel(std::sync::Arc::default()).0,
             reload_tenants: watch::channel(0).0,
             journal: crate::history::Journal::default(),
