@@ -5,6 +5,7 @@ mod failure;
 mod flight;
 mod held;
 mod intent;
+mod names;
 mod outage;
 mod pipeline;
 mod rehearsal;

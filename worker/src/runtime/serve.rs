@@ -67,6 +67,8 @@ impl Worker {
             }
             // Whatever follows, such as a broker that is slow to take an acknowledgement, is not the messages' doing any more.
             self.flight.borrow_mut().rest(Phase::Idle, session.open_deliveries());
+            let settled = results.iter().filter(|(_, next)| *next == Next::Settle).count();
+            self.flight.borrow_mut().settled_after(settled as u64, began.elapsed());
             // In reverse, because what is put in front comes out first.
             for (job, next) in results.into_iter().rev() {
                 match next {

@@ -66,7 +66,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     };
     tracing::info!(
         queue = broker.queue,
-        tenant_id = broker.queue_tenant.map(etl_shared::TenantId::get),
+        tenant = broker.queue_tenant.map(etl_shared::TenantId::get),
         broker = broker.address(),
         prefetch = broker.prefetch,
         batch = pace.batch(),
