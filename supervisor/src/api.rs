@@ -23,11 +23,13 @@ use crate::{
 mod authenticate;
 mod authorize;
 mod control;
+mod correlation;
 mod credentials;
 mod dead_letters;
 mod health;
 mod listen;
 mod logs;
+mod metrics;
 mod openapi;
 mod problem;
 mod request;
@@ -63,6 +65,8 @@ pub struct ApiContext {
     pub republished: Republished,
     /// What happens.
     pub journal: Journal,
+    /// Whether anybody may read the metrics; else it takes an admin.
+    pub metrics_are_open: bool,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -75,6 +79,10 @@ pub type LookAtProcess = fn(&Path, &WorkerName, u64, i32) -> Option<Sample>;
 struct Api {
     context: ApiContext,
     tokens: TokenStore,
+    /// Its requests, counted.
+    requests: metrics::Requests,
+    /// Held by whoever writes the metrics down.
+    rendering: tokio::sync::Mutex<()>,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// Becomes true when the server stops: streams end then.
@@ -101,15 +109,22 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
+    let mut metrics = OpenApiRouter::new().routes(routes!(metrics::read));
+    if !api.context.metrics_are_open {
+        metrics = metrics.route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
+    }
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .merge(metrics)
         .split_for_parts();
     router
         .route("/openapi.json", get(openapi::document(&description)))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
+        // Outermost, so that whatever is refused has an id too.
+        .layer(from_fn_with_state(Arc::clone(&api), correlation::correlate))
         .with_state(api)
 }

@@ -22,6 +22,7 @@ mod documented;
 mod isolation;
 mod known;
 mod limits;
+mod observability;
 mod queue;
 mod reconcile;
 mod tenants;
@@ -31,6 +32,7 @@ pub use credentials::{CredentialsMode, CredentialsSection};
 pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
 pub use limits::{Budget, Limits};
+pub use observability::MetricsAccess;
 pub use queue::{Queue, Readiness};
 pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
@@ -161,6 +163,8 @@ pub struct Api {
     /// Address of the TCP listener; `"off"`: the unix socket only.
     #[serde(deserialize_with = "listener")]
     pub listen: Option<SocketAddr>,
+    /// Who may read the metrics.
+    pub metrics: MetricsAccess,
 }
 
 /// `[restart]`
@@ -211,7 +215,7 @@ impl Default for Runtime {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))) }
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))), metrics: MetricsAccess::default() }
     }
 }
 

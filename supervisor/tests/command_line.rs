@@ -65,6 +65,7 @@ fn view() -> FleetView {
         walls: std::sync::Arc::default(),
         tenant_list: Arc::new(TenantList { tenants, source: "database".to_owned(), refused: Some(vec![tenant(2)]) }),
         budget: BudgetStatus::default(),
+        tally: etl_supervisor::history::Tally::default(),
         settled: true,
         turned_at: BootTime::now(),
     }
@@ -118,6 +119,7 @@ impl Supervisor {
             broker: None,
             database: None,
             republished: std::sync::Arc::default(),
+            metrics_are_open: true,
             journal: etl_supervisor::history::Journal::default(),
             look: None,
         };

@@ -99,10 +99,17 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, store, stopping: stop.clone() });
+    let api = Arc::new(Api {
+        context,
+        tokens,
+        requests: super::metrics::Requests::default(),
+        rendering: tokio::sync::Mutex::default(),
+        store,
+        stopping: stop.clone(),
+    });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        // For log files only, one for each reader that is reading right now.
+        // For log files, one for each reader that is reading right now, and for the text of the metrics.
         .max_blocking_threads(4)
         .build()
         .map_err(ServeError::Thread)?;

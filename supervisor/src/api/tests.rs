@@ -5,6 +5,7 @@ mod errors;
 pub(crate) mod fleet;
 mod health;
 mod logs;
+mod metrics;
 mod server;
 mod status;
 mod stopping;

@@ -42,7 +42,7 @@ pub(super) async fn create(
     check(&request)?;
     let created = api.tokens.create(request)?;
     let TokenDescription { id, name, role, tenant_id, .. } = &created.description;
-    tracing::info!(by = %caller.name(), token = %id, %name, ?role, tenant = ?tenant_id, "API token created");
+    tracing::info!(by = %caller.name(), token = %id, %name, ?role, tenant = tenant_id.map(etl_shared::TenantId::get), "API token created");
     // The only time the secret travels: nobody on the way may keep it.
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], JsonBody(created)))
 }

@@ -11,6 +11,7 @@ use etl_shared::{
 use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
 use crate::{
     clock::{BootTime, rfc3339},
+    history::Tally,
     lifecycle::{Dependency, Slot, State, StopCause, Wanted, Why},
 };
 
@@ -43,6 +44,7 @@ pub(super) struct Board {
     names: Arc<BTreeMap<TenantId, String>>,
     tenant_list: Arc<TenantList>,
     budget: BudgetStatus,
+    tally: Tally,
     settled: bool,
     dirty: bool,
 }
@@ -51,6 +53,7 @@ impl Board {
     /// Empty, and published as such.
     pub(super) fn new() -> Self {
         let tenant_list = Arc::new(TenantList { tenants: Vec::new(), source: "none yet".to_owned(), refused: None });
+        let tally = Tally::default();
         let empty = FleetView {
             workers: Arc::new([]),
             tenants: Arc::default(),
@@ -62,6 +65,7 @@ impl Board {
             names: Arc::default(),
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
+            tally: tally.clone(),
             settled: false,
             turned_at: BootTime::now(),
         };
@@ -78,6 +82,7 @@ impl Board {
             names: Arc::default(),
             tenant_list,
             budget: BudgetStatus::default(),
+            tally,
             settled: false,
             dirty: false,
         }
@@ -86,6 +91,11 @@ impl Board {
     /// Where readers find the view.
     pub(super) fn published(&self) -> Arc<ArcSwap<FleetView>> {
         self.published.clone()
+    }
+
+    /// Where things are counted.
+    pub(super) const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Something has changed since the view was published.
@@ -257,6 +267,7 @@ impl Board {
             names: self.names.clone(),
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
+            tally: self.tally.clone(),
             settled: self.settled,
             turned_at: BootTime::now(),
         }));

@@ -33,7 +33,7 @@ use crate::{
     history::Journal,
     keeper,
     reconcile::{Reconciler, Republished},
-    settings::Settings,
+    settings::{MetricsAccess, Settings},
     store::{StoreTask, TenantSource},
 };
 
@@ -237,6 +237,7 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished, jo
         database: settings.database.clone(),
         republished,
         journal,
+        metrics_are_open: settings.api.metrics == MetricsAccess::Open,
         look: Some(super::sample::look),
     }
 }

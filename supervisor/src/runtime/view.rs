@@ -8,7 +8,7 @@ use etl_shared::{
     flight::Phase,
 };
 
-use crate::clock::BootTime;
+use crate::{clock::BootTime, history::Tally};
 
 /// Everything that was true at one moment. Unchanged workers are shared with the view before.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct FleetView {
     pub tenant_list: Arc<TenantList>,
     /// What all workers together take.
     pub budget: BudgetStatus,
+    /// What has been counted; always as of now.
+    pub tally: Tally,
     /// The first reading of the tenants has been acted on.
     pub settled: bool,
     /// When the control loop last turned.

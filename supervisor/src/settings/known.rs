@@ -42,7 +42,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("migrate", Known::Value),
         ]),
     ),
-    ("api", Known::Section(&[("listen", Known::Value)])),
+    ("api", Known::Section(&[("listen", Known::Value), ("metrics", Known::Value)])),
     (
         "restart",
         Known::Section(&[

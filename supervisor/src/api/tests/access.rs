@@ -23,7 +23,7 @@ const SHARED: &str = "409 credentials_shared";
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 39] = [
+const TABLE: [Row; 40] = [
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -63,6 +63,7 @@ const TABLE: [Row; 39] = [
     ("GET", "/api/v1/admin/nothing", "", ["404 path_unknown"; 5]),
     ("GET", "/", "", ["404 path_unknown"; 5]),
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
+    ("GET", "/metrics", "", ["200"; 5]),
 ];
 
 #[tokio::test]

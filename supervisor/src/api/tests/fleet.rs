@@ -58,6 +58,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         names: Arc::default(),
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
         budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
+        tally: crate::history::Tally::default(),
         settled: true,
         turned_at: now,
     }

@@ -55,6 +55,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         database: None,
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
+        metrics_are_open: true,
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -85,6 +86,7 @@ async fn an_address_that_is_taken_is_named() {
         database: None,
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
+        metrics_are_open: true,
         look: None,
     };
     let error = serve(context).unwrap_err();

@@ -97,6 +97,7 @@ impl Control {
             // The keeper tells it once more.
             return;
         }
+        self.count_last_look(&worker, incarnation, usage);
         let told = self.told_to_leave(&worker, incarnation);
         let record = self.at_work(&worker, incarnation);
         let by_memory = self.ended_by_memory(&worker, incarnation, status, usage);

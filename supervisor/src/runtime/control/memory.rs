@@ -114,6 +114,7 @@ impl Control {
     /// Everybody who wants to know of a look is told.
     pub(super) fn looked(&mut self, worker: &WorkerName, pid: i32, sample: &Sample) {
         self.parts.board.sampled(worker, pid, *sample);
+        self.count_look(worker, pid, sample);
         self.watch_progress(worker, sample.messages);
         self.watch_memory(worker, sample);
     }

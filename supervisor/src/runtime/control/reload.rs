@@ -45,6 +45,7 @@ impl Control {
         let workers: Vec<_> = self.names().into_iter().filter(|worker| changed.contains(&worker.queue_type)).collect();
         tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
         self.retime();
+        self.tell_memory_limits();
         self.ask_for_room_again();
         for worker in workers {
             self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Changed });
