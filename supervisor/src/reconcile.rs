@@ -231,7 +231,10 @@ impl Reconciler {
         }
         if done > 0 {
             tracing::warn!(
-                %tenant, queue, rows = done, correlation_id = origin.correlation_id,
+                tenant = tenant.get(),
+                queue,
+                rows = done,
+                correlation_id = origin.correlation_id,
                 "raw rows were pending without a message: published again, once"
             );
         }

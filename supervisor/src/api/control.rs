@@ -57,11 +57,11 @@ pub(super) async fn own(
 async fn order(api: &Api, caller: &Caller, scope: Scope, action: Action) -> Result<Accepted, Refusal> {
     let by = caller.name();
     let (selection, tenant, watch) = match scope {
-        Scope::Everybody => (Selection::All, "all".to_owned(), "/api/v1/admin/workers/status".to_owned()),
-        Scope::Tenant(tenant) => (Selection::Tenant(tenant), tenant.to_string(), status_path(tenant)),
+        Scope::Everybody => (Selection::All, None, "/api/v1/admin/workers/status".to_owned()),
+        Scope::Tenant(tenant) => (Selection::Tenant(tenant), Some(tenant.get()), status_path(tenant)),
     };
     let workers = accepted(api.context.handle.control(selection, action, &by)).await?;
-    tracing::info!(%by, %tenant, ?action, workers, "order accepted");
+    tracing::info!(%by, tenant, ?action, workers, "order accepted");
     Ok((StatusCode::ACCEPTED, axum::Json(ActionAccepted { accepted: true, action, workers, watch })))
 }
 

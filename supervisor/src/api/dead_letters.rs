@@ -12,6 +12,7 @@ use etl_shared::{
     api::{DeadLetterDetail, DeadLetterPage, LetterFilter, LetterSelection, LetterState, LettersSettled},
 };
 use serde::Deserialize;
+use tracing::Instrument;
 
 use super::{
     Api,
@@ -19,7 +20,10 @@ use super::{
     problem::{Refusal, Refusals},
     request::{Json, Parameters},
 };
-use crate::store::{OperatorStore, letters::Filter};
+use crate::{
+    correlation,
+    store::{OperatorStore, letters::Filter},
+};
 
 mod refusal;
 mod replay;
@@ -131,7 +135,8 @@ pub(super) async fn replay(
         // A task of its own: a client that hangs up does not stop it in the middle. That it would do no harm stands in
         // `store::letters::taking`.
         let (api, ids, by) = (Arc::clone(&api), chosen.ids, caller.name());
-        let replayed = tokio::spawn(async move { replay::replay(&api, &ids, tenant, &by).await }).await;
+        let replaying = async move { replay::replay(&api, &ids, tenant, &by).await };
+        let replayed = tokio::spawn(correlation::scope_of(correlation::origin(), replaying).in_current_span()).await;
         let replayed = replayed.map_err(|_| {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor stopped in the middle of it")
         })??;

@@ -280,7 +280,7 @@ impl Control {
         match report {
             Report::Hello { .. } => {}
             Report::Process { worker, incarnation, pid, started_at, ready } => {
-                tracing::info!(worker = %worker, tenant = %worker.tenant, incarnation, pid, "adopted");
+                tracing::info!(worker = %worker, tenant = worker.tenant.get(), incarnation, pid, "adopted");
                 self.parts.board.tally().adopted(&worker, incarnation);
                 self.happened(Event::Found(worker.clone(), Found { incarnation, pid, started_at, ready }));
                 if self.going == Going::Down {

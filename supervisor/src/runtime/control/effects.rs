@@ -97,10 +97,10 @@ fn log_change(worker: &WorkerName, incarnation: u64, from: &str, to: &str, death
     let verdict = death.map(|death| death.verdict.to_string());
     let detail = death.and_then(|death| death.detail.as_deref());
     if to == "FATAL" {
-        tracing::error!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "given up");
+        tracing::error!(%worker, tenant = worker.tenant.get(), incarnation, from, to, verdict, detail, "given up");
     } else if from == to && verdict.is_none() {
-        tracing::debug!(%worker, tenant = %worker.tenant, incarnation, state = to, "worker");
+        tracing::debug!(%worker, tenant = worker.tenant.get(), incarnation, state = to, "worker");
     } else {
-        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "worker");
+        tracing::info!(%worker, tenant = worker.tenant.get(), incarnation, from, to, verdict, detail, "worker");
     }
 }

@@ -1,0 +1,8 @@
+//! What the outside can see: metrics, and one id from a request to the worker's line.
+
+#[path = "observability/counters.rs"]
+mod counters;
+#[path = "observability/following.rs"]
+mod following;
+#[path = "observability/metrics.rs"]
+mod metrics;
