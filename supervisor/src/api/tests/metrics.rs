@@ -168,3 +168,31 @@ async fn requests_are_counted_by_how_they_were_answered() {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
 }
+
+/// Words of a text that begin like one of our metrics.
+fn named_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("etl_")).collect()
+}
+
+#[test]
+fn dashboard_alerts_and_document_name_metrics_that_there_are() {
+    let documents = [
+        ("dashboard", include_str!("../../../../docs/observability/grafana-dashboard.json")),
+        ("alerts", include_str!("../../../../docs/observability/alerts.yml")),
+    ];
+    for (document, text) in documents {
+        let unknown: Vec<_> = named_in(text).into_iter().filter(|name| !NAMES.contains(name)).collect();
+        assert!(unknown.is_empty(), "{document}: {unknown:?}");
+    }
+    let dashboard: serde_json::Value = serde_json::from_str(documents[0].1).unwrap();
+    assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() > 10));
+    // The document has a row for every family, with the name that a histogram's parts have in common.
+    let rows = include_str!("../../../../docs/observability.md").lines().filter(|line| line.starts_with("| `etl_"));
+    let described: BTreeSet<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    let family = |name: &&'static str| {
+        ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+    };
+    let families: BTreeSet<&str> = NAMES.iter().map(family).collect();
+    assert_eq!(described, families);
+}
