@@ -1,6 +1,6 @@
 //! The shape of a log line: whose it is first, and every field at the top, wherever it was said.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
@@ -8,7 +8,7 @@ use tracing_subscriber::{
         FmtContext, FormatEvent, FormatFields, FormattedFields,
         format::{Format, Full, Json, JsonFields, Writer},
     },
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 /// Whose lines they are: the worker and which of its processes, where it is one.
@@ -41,10 +41,10 @@ impl JsonLines {
             .with_target(false);
         let mut fields = String::new();
         if let Some(worker) = &whose.worker {
-            fields.push_str(&format!("\"worker\":{},", serde_json::Value::from(worker.as_str())));
+            let _ = write!(fields, "\"worker\":{},", serde_json::Value::from(worker.as_str()));
         }
         if let Some(incarnation) = whose.incarnation {
-            fields.push_str(&format!("\"incarnation\":{incarnation},"));
+            let _ = write!(fields, "\"incarnation\":{incarnation},");
         }
         Self { inner, whose: fields }
     }
@@ -73,7 +73,7 @@ where
         let Some(rest) = line.strip_prefix('{') else { return writer.write_str(&line) };
         write!(writer, "{{{}", self.whose)?;
         // The fields of the spans around it: without them a line of a request could not be found by the request's id.
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let Some(fields) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
             let fields = fields.fields.strip_prefix('{').and_then(|fields| fields.strip_suffix('}'));

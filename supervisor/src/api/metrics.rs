@@ -1,4 +1,4 @@
-//! `/metrics`: what Prometheus and its relatives read, in the OpenMetrics text format.
+//! `/metrics`: what Prometheus and its relatives read, in the `OpenMetrics` text format.
 //!
 //! Nothing is kept up to date for it. Each scrape reads the published view and the counters as they are, and writes them down: what
 //! nobody asks for costs nothing, and a worker that is gone is gone from the next answer.
@@ -30,7 +30,7 @@ use scrape::Scrape;
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything that is measured, in the OpenMetrics text format. Open to everybody unless `[api] metrics = "admin"`.
+/// Everything that is measured, in the `OpenMetrics` text format. Open to everybody unless `[api] metrics = "admin"`.
 #[utoipa::path(get, path = "/metrics", tag = "health", security((), ("token" = [])), responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"), Refusals))]
 pub(super) async fn read(
     State(api): State<Arc<Api>>,

@@ -125,7 +125,7 @@ fn messages(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {
     let letters = letters.into_iter().map(|(reason, count)| ([("reason", reason.to_owned())], count));
     sheet.counter(("etl_dead_letters", "Messages given up by workers and by the broker", None), letters)?;
     let help = "Messages published again because a raw row was pending without one";
-    sheet.total(("etl_messages_republished", help, None), scrape.republished)
+    sheet.total(("etl_messages_republished", help, None), &scrape.republished)
 }
 
 fn queues(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {

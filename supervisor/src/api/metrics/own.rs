@@ -13,7 +13,7 @@ use super::{
 pub(super) fn write(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {
     sheet.info("etl_build", "The running program", &[("version", env!("CARGO_PKG_VERSION"))])?;
     let help = "Since this supervisor started; its counters began at zero then";
-    sheet.single(("etl_supervisor_uptime", help, Some(Unit::Seconds)), scrape.uptime.as_secs_f64())?;
+    sheet.single(("etl_supervisor_uptime", help, Some(Unit::Seconds)), &scrape.uptime.as_secs_f64())?;
     let memory = scrape.processes.iter().map(|(process, bytes, _)| ([("process", *process)], *bytes));
     let help = "Resident memory of the supervisor and of its keeper";
     sheet.gauge(("etl_supervisor_resident_memory", help, Some(Unit::Bytes)), memory)?;
@@ -21,14 +21,14 @@ pub(super) fn write(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {
     let help = "Processor time of the supervisor and of its keeper, each since it started";
     sheet.counter(("etl_supervisor_cpu", help, Some(Unit::Seconds)), cpu)?;
     let help = "Whether a keeper answers; without one, no worker can be started or stopped";
-    sheet.single(("etl_supervisor_keeper_up", help, None), u32::from(scrape.view.keeper_pid.is_some()))?;
+    sheet.single(("etl_supervisor_keeper_up", help, None), &u32::from(scrape.view.keeper_pid.is_some()))?;
     let parts = scrape.view.parts.iter().map(|(part, status)| ([("part", *part)], u32::from(status.ok)));
     sheet.gauge(("etl_supervisor_part_up", "Whether a part of the supervisor works", None), parts)?;
     let age = scrape.now.since(scrape.view.turned_at).as_secs_f64();
     let help = "Since the control loop last turned; it turns every second";
-    sheet.single(("etl_supervisor_view_age", help, Some(Unit::Seconds)), age)?;
+    sheet.single(("etl_supervisor_view_age", help, Some(Unit::Seconds)), &age)?;
     let help = "Whether the tenants have been read and acted on once";
-    sheet.single(("etl_supervisor_settled", help, None), u32::from(scrape.view.settled))?;
+    sheet.single(("etl_supervisor_settled", help, None), &u32::from(scrape.view.settled))?;
     let wanted = scrape.view.tenants.values().filter(|wanted| **wanted).count() as u64;
     let off = scrape.view.tenants.len() as u64 - wanted;
     let help = "Tenants whose workers are wanted, and those that an operator has stopped";

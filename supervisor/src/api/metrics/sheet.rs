@@ -26,14 +26,14 @@ impl Sheet<'_> {
     }
 
     /// One value that goes up and down.
-    pub(super) fn single<V: EncodeGaugeValue>(&mut self, (name, help, unit): Family<'_>, value: V) -> fmt::Result {
-        self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
+    pub(super) fn single<V: EncodeGaugeValue>(&mut self, (name, help, unit): Family<'_>, value: &V) -> fmt::Result {
+        self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(value)
     }
 
     /// One value that only grows; `_total` is added to the name.
-    pub(super) fn total<V: EncodeCounterValue>(&mut self, (name, help, unit): Family<'_>, value: V) -> fmt::Result {
+    pub(super) fn total<V: EncodeCounterValue>(&mut self, (name, help, unit): Family<'_>, value: &V) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
-        family.encode_counter::<NoLabelSet, _, u64>(&value, None)
+        family.encode_counter::<NoLabelSet, _, u64>(value, None)
     }
 
     /// Values that only grow.

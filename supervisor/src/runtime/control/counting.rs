@@ -9,7 +9,7 @@ use super::Control;
 use crate::{
     history::tally::Look,
     keeper::protocol::Usage,
-    lifecycle::Slot,
+    lifecycle::{Slot, State},
     runtime::view::{MessageSample, Sample},
 };
 
@@ -24,7 +24,7 @@ impl Control {
 
     /// A process was looked at.
     pub(super) fn count_look(&self, worker: &WorkerName, pid: i32, sample: &Sample) {
-        let process = self.fleet.slot(worker).map(Slot::state).and_then(|state| state.process());
+        let process = self.fleet.slot(worker).map(Slot::state).and_then(State::process);
         let Some((incarnation, ..)) = process.filter(|(_, its_pid, _)| *its_pid == pid) else { return };
         let tally = self.parts.board.tally();
         let messages = sample.messages.as_ref().map(counts).unwrap_or_default();

@@ -183,7 +183,7 @@ impl Control {
                 account.generation = Some(*generation);
             }
             Err(why) => {
-                tracing::warn!(tenant = tenant.get(), rotation, why, "secrets not rotated; the old ones stay in force")
+                tracing::warn!(tenant = tenant.get(), rotation, why, "secrets not rotated; the old ones stay in force");
             }
         }
         let at = rfc3339(BootTime::now().on_wall_clock());
