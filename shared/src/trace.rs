@@ -3,6 +3,10 @@
 
 use std::fmt;
 
+mod record;
+
+pub use record::SpanRecord;
+
 /// Header of a message with its correlation id; HTTP's is `X-Request-Id`.
 pub const CORRELATION_ID: &str = "x-correlation-id";
 /// Header with the trace and the span that a message or request belongs to.

@@ -17,6 +17,7 @@ use crate::{
     reconcile::Republished,
     runtime::{Handle, view::Sample},
     settings::{Broker, Database, Runtime},
+    spans::Spans,
     store::OperatorStore,
 };
 
@@ -65,6 +66,8 @@ pub struct ApiContext {
     pub republished: Republished,
     /// What happens.
     pub journal: Journal,
+    /// Where spans go.
+    pub spans: Spans,
     /// Whether anybody may read the metrics; else it takes an admin.
     pub metrics_are_open: bool,
     /// Looks at a process now; `None`: status shows the sample in the view.

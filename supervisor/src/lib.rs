@@ -3,7 +3,7 @@
 //! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again, `limits` what follows from the memory
 //! that workers have; `keeper` is the small process that is the parent of every worker and gives each its identity; `runtime` drives
 //! both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `accounts` makes each tenant's own logins there; `reconcile` publishes
-//! what a producer forgot; `history` remembers what has happened; `api` and `cli` are for people.
+//! what a producer forgot; `history` remembers what has happened; `spans` tells those who draw traces; `api` and `cli` are for people.
 
 pub mod accounts;
 pub mod api;
@@ -20,4 +20,5 @@ pub mod poison;
 pub mod reconcile;
 pub mod runtime;
 pub mod settings;
+pub mod spans;
 pub mod store;

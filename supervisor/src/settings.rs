@@ -32,7 +32,7 @@ pub use credentials::{CredentialsMode, CredentialsSection};
 pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
 pub use limits::{Budget, Limits};
-pub use observability::MetricsAccess;
+pub use observability::{MetricsAccess, SPANS_SOCKET, Telemetry};
 pub use queue::{Queue, Readiness};
 pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
@@ -72,6 +72,9 @@ pub struct Settings {
     /// Whose accounts workers use.
     #[serde(default)]
     pub credentials: CredentialsSection,
+    /// Where traces go.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// What keeps workers apart on this machine.
     #[serde(default)]
     pub isolation: Isolation,
@@ -286,6 +289,11 @@ impl Runtime {
     /// The socket on which workers say that they are ready.
     pub fn notify_socket(&self) -> PathBuf {
         self.directory.join("notify.sock")
+    }
+
+    /// The socket on which workers tell of messages in recorded traces.
+    pub fn spans_socket(&self) -> PathBuf {
+        self.directory.join(SPANS_SOCKET)
     }
 
     /// The admin API's socket.

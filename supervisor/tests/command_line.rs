@@ -120,6 +120,7 @@ impl Supervisor {
             database: None,
             republished: std::sync::Arc::default(),
             metrics_are_open: true,
+            spans: etl_supervisor::spans::Spans::default(),
             journal: etl_supervisor::history::Journal::default(),
             look: None,
         };

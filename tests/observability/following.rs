@@ -10,8 +10,8 @@ use system_tests::{
     platform::{KIND, integration_of, message, queue_of},
 };
 
-const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(crate) const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(crate) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// The worker's lines with this id.
 async fn lines_with(supervisor: &Supervisor, id: &str) -> Vec<Value> {
@@ -27,7 +27,7 @@ async fn lines_with(supervisor: &Supervisor, id: &str) -> Vec<Value> {
 }
 
 /// A letter whose document fails again, with these headers of its producer.
-async fn letter(platform: &Platform, headers: &Value) -> (i64, i64) {
+pub(crate) async fn letter(platform: &Platform, headers: &Value) -> (i64, i64) {
     let row = platform.add_raw(1, KIND, &json!({"projects": 7})).await;
     let insert = "INSERT INTO dead_letters (tenant_id, queue, body, headers, reason, detail)
                   VALUES (1, $1, $2, $3, 'transform_failed', 'made by a test') RETURNING id";
@@ -37,7 +37,7 @@ async fn letter(platform: &Platform, headers: &Value) -> (i64, i64) {
     (inserted.expect("a letter can be written").get(0), row)
 }
 
-async fn replay(supervisor: &Supervisor, letter: i64, id: &str) {
+pub(crate) async fn replay(supervisor: &Supervisor, letter: i64, id: &str) {
     let call = Call::post("/api/v1/admin/dead-letters/replay", json!({"ids": [letter]}))
         .header("x-request-id", id)
         .header("traceparent", PARENT);

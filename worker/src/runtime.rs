@@ -14,6 +14,7 @@ mod serve;
 mod signals;
 mod single_row;
 mod start;
+mod telling;
 mod worker;
 
 pub use failure::Failure;

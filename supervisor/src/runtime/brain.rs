@@ -34,6 +34,7 @@ use crate::{
     keeper,
     reconcile::{Reconciler, Republished},
     settings::{MetricsAccess, Settings},
+    spans::{Exporter, Spans},
     store::{StoreTask, TenantSource},
 };
 
@@ -118,7 +119,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     if accounts.is_some() {
         board.show_accounts();
     }
+    let (spans, exporter) = Exporter::new(settings.telemetry.otlp_endpoint.clone(), settings.runtime.spans_socket());
     let outside = Outside {
+        exporter,
         settings: settings.clone(),
         reconciler,
         accounts: accounts_task,
@@ -128,7 +131,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     };
     outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished, journal.clone()))?;
+    let api =
+        api::serve(api_context(&settings, Handle::new(orders_sender, view), republished, journal.clone(), spans))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -170,6 +174,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 
 /// Everything that waits for somebody outside, on a thread of its own.
 struct Outside {
+    exporter: Option<Exporter>,
     settings: Settings,
     reconciler: Option<Reconciler>,
     accounts: Option<AccountsTask>,
@@ -209,6 +214,9 @@ impl Outside {
                     };
                     tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
                 }
+                if let Some(exporter) = self.exporter {
+                    tokio::spawn(exporter.run());
+                }
                 if let Some(reconciler) = self.reconciler {
                     tokio::spawn(reconciler.run());
                 }
@@ -223,7 +231,13 @@ impl Outside {
     }
 }
 
-fn api_context(settings: &Settings, handle: Handle, republished: Republished, journal: Journal) -> api::ApiContext {
+fn api_context(
+    settings: &Settings,
+    handle: Handle,
+    republished: Republished,
+    journal: Journal,
+    spans: Spans,
+) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -237,6 +251,7 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished, jo
         database: settings.database.clone(),
         republished,
         journal,
+        spans,
         metrics_are_open: settings.api.metrics == MetricsAccess::Open,
         look: Some(super::sample::look),
     }

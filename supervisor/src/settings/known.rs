@@ -82,6 +82,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("roles_prefix", Known::Value),
         ]),
     ),
+    ("telemetry", Known::Section(&[("otlp_endpoint", Known::Value)])),
     (
         "isolation",
         Known::Section(&[

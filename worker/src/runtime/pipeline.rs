@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use etl_shared::QueueName;
@@ -13,6 +13,7 @@ use super::{
     flight::Flight,
     names::{Names, about, tenant},
     outage::chance,
+    telling::Telling,
 };
 use crate::{
     job::{Admission, Assignment, DeadLetter, Done, Fate, Job, Trouble, Wait, retry},
@@ -65,6 +66,10 @@ pub(super) struct Pipeline<'a> {
     /// Longest time for one transaction, for a server that neither answers nor closes the connection.
     pub(super) patience: Duration,
     pub(super) dry_run: bool,
+    /// Whoever exports traces.
+    pub(super) telling: &'a Telling,
+    /// When the batch was begun.
+    pub(super) began: SystemTime,
     /// Set when the worker is told to leave.
     pub(super) leaving: &'a Cell<bool>,
 }
@@ -172,6 +177,7 @@ impl Pipeline<'_> {
                     return Next::Leave;
                 }
                 self.flight.borrow_mut().count_done();
+                self.telling.settled(job, self.queue, self.began, done.as_str(), false);
                 Next::Settle
             }
             Fate::DeadLetter(letter) => {
@@ -234,6 +240,7 @@ impl Pipeline<'_> {
                     about!(warn, names, %reason, detail, attempts, "dead letter");
                 }
                 self.flight.borrow_mut().count_dead_letter(*reason);
+                self.telling.settled(job, self.queue, self.began, reason.as_str(), true);
                 Next::Settle
             }
             Err(error) => match error.trouble() {

@@ -14,6 +14,7 @@ use super::{
     outage::Outage,
     signals::Signals,
     single_row,
+    telling::Telling,
     worker::{Worker, leaving},
 };
 use crate::{
@@ -87,6 +88,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         signals,
         intent,
         log,
+        telling: Telling::inherited(),
         held: Held::default(),
         pace,
         suspected,

@@ -84,6 +84,7 @@ impl Server {
             republished: Arc::default(),
             journal: Journal::default(),
             metrics_are_open: true,
+            spans: crate::spans::Spans::default(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)

@@ -56,6 +56,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
         metrics_are_open: true,
+        spans: crate::spans::Spans::default(),
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -87,6 +88,7 @@ async fn an_address_that_is_taken_is_named() {
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
         metrics_are_open: true,
+        spans: crate::spans::Spans::default(),
         look: None,
     };
     let error = serve(context).unwrap_err();
