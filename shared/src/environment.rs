@@ -7,6 +7,8 @@
 pub const CREDENTIALS_FD: &str = "ETL_CREDENTIALS_FD";
 /// The number of an inherited descriptor: the worker's flight record, open for writing.
 pub const FLIGHT_FD: &str = "ETL_FLIGHT_FD";
+/// Path of the socket to which a worker tells its part of recorded traces; nobody listens there unless traces are exported.
+pub const SPANS_SOCKET: &str = "ETL_SPANS_SOCKET";
 /// The worker's name, such as `transform-7-1`, for log lines.
 pub const WORKER: &str = "ETL_WORKER";
 /// Which of the slot's processes this is, counted from 1 over the life of the runtime directory.

@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{environment::FLIGHT_FD, inherited_fd};
 
+pub mod counters;
+
+use counters::Counters;
+
 const MAGIC: u32 = u32::from_le_bytes(*b"ETLF");
 const VERSION: u16 = 2;
 /// The oldest version that can still be read: it left zero where [`FlightRecord::since_ms`] stands now.
@@ -250,6 +254,15 @@ impl FlightRecorder {
             if let Err(error) = file.write_all_at(&self.buffer, 0) {
                 tracing::debug!(%error, "flight record not written");
             }
+        }
+    }
+
+    /// Writes what has been counted, behind the record.
+    pub fn write_counters(&mut self, counters: &Counters) {
+        if let Some(file) = &self.file
+            && let Err(error) = counters.write(file)
+        {
+            tracing::debug!(%error, "counters not written");
         }
     }
 }

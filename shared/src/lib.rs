@@ -24,6 +24,7 @@ pub mod suspicion;
 pub mod telemetry;
 pub mod tenant;
 pub mod tls;
+pub mod trace;
 pub mod verdict;
 pub mod worker_name;
 

@@ -36,7 +36,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use crate::{QueueName, TransformMessage, amqp::Address};
+use crate::{QueueName, TransformMessage, amqp::Address, trace::Origin};
 
 pub mod headers;
 
@@ -113,10 +113,25 @@ impl Publisher {
         self.publish_body(&queue.to_string(), &message.encode()).await
     }
 
+    /// The same for a message whose origin is known: the worker's log lines about it will name that.
+    pub async fn publish_from(
+        &self,
+        origin: &Origin,
+        queue: &QueueName,
+        message: &TransformMessage,
+    ) -> Result<(), PublishError> {
+        let properties = BasicProperties::default().with_headers(headers::with_origin(origin));
+        self.publish_with(&queue.to_string(), &message.encode(), properties).await
+    }
+
     /// Publishes a body as it is and waits until the broker has it.
     pub async fn publish_body(&self, queue: &str, body: &[u8]) -> Result<(), PublishError> {
+        self.publish_with(queue, body, BasicProperties::default()).await
+    }
+
+    async fn publish_with(&self, queue: &str, body: &[u8], properties: BasicProperties) -> Result<(), PublishError> {
         let unconfirmed = |source| PublishError::Unconfirmed { queue: queue.to_owned(), source };
-        let confirm = self.send(queue, body, BasicProperties::default()).await.map_err(unconfirmed)?;
+        let confirm = self.send(queue, body, properties).await.map_err(unconfirmed)?;
         match confirm.await.map_err(unconfirmed)? {
             Confirmation::Ack(None) => Ok(()),
             // A returned message is acknowledged too: nobody has it.

@@ -29,6 +29,7 @@ use crate::{
     reconcile::Republished,
     runtime::{Handle, view::Sample},
     settings::{Api as ApiSettings, Auth, Broker, Database, Runtime},
+    spans::Spans,
     store::OperatorStore,
 };
 
@@ -36,6 +37,7 @@ mod audit;
 mod authenticate;
 mod authorize;
 mod control;
+mod correlation;
 mod credentials;
 mod csrf;
 mod dead_letters;
@@ -48,6 +50,7 @@ mod jobs;
 mod jwt;
 mod listen;
 mod logs;
+mod metrics;
 mod openapi;
 mod overview;
 mod problem;
@@ -107,6 +110,10 @@ pub struct ApiContext {
     pub reload_tenants: watch::Sender<u64>,
     /// Where it is written down who did what.
     pub audit: AuditLog,
+    /// Where spans go.
+    pub spans: Spans,
+    /// Whether anybody may read the metrics; else it takes an admin.
+    pub metrics_are_open: bool,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -128,6 +135,10 @@ struct Api {
     refusals: Throttle,
     /// Refusals that have none.
     unrecorded: AtomicU64,
+    /// Its requests, counted.
+    requests: metrics::Requests,
+    /// Held by whoever writes the metrics down.
+    rendering: tokio::sync::Mutex<()>,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// What is known of the workers between two looks, and who is told.
@@ -178,11 +189,16 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(session::show, session::end))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate))
         .routes(routes!(session::begin));
+    let mut metrics = OpenApiRouter::new().routes(routes!(metrics::read));
+    if !api.context.metrics_are_open {
+        metrics = metrics.route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
+    }
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)
         .nest("/api/v1", session)
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .merge(metrics)
         .split_for_parts();
     router
         .route("/openapi.json", get(openapi::document(&description)))
@@ -193,6 +209,8 @@ fn router(api: Arc<Api>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&api), hosts::check))
         .layer(from_fn_with_state(Arc::clone(&api), audit::record))
         .layer(from_fn(headers::protect))
+        // Outermost, so that whatever is refused has an id too.
+        .layer(from_fn_with_state(Arc::clone(&api), correlation::correlate))
         .with_state(api)
 }
 

@@ -2,12 +2,14 @@
 
 mod entry;
 mod journal;
+mod looks;
 mod points;
-mod tally;
+pub mod tally;
 mod writer;
 
 pub use entry::Entry;
 pub use journal::{Happening, Journal, Missed};
+pub use looks::Looks;
 pub use points::{Point, Points, STEP};
 pub use tally::Tally;
 pub use writer::{Flush, HistoryWriter};

@@ -3,7 +3,8 @@
 //! `lifecycle` decides and does nothing else, `poison` which messages are not to be run again, `limits` what follows from the memory
 //! that workers have; `keeper` is the small process that is the parent of every worker and gives each its identity; `runtime` drives
 //! both; `broker` and `store` talk to RabbitMQ and PostgreSQL; `accounts` makes each tenant's own logins there; `reconcile` publishes
-//! what a producer forgot; `history` remembers what has happened and `audit` who did it; `api`, `page` and `cli` are for people.
+//! what a producer forgot; `history` remembers what has happened and `audit` who did it; `spans` tells those who draw traces; `api`,
+//! `page` and `cli` are for people.
 
 pub mod accounts;
 pub mod api;
@@ -22,5 +23,6 @@ pub mod poison;
 pub mod reconcile;
 pub mod runtime;
 pub mod settings;
+pub mod spans;
 pub mod store;
 mod worker_log;

@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use etl_shared::{
     QueueType, TenantId, amqp,
     publish::{Outgoing, Publisher, headers},
+    trace::Origin,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::time;
@@ -28,6 +29,7 @@ use tokio::time;
 use crate::{
     broker,
     causes::in_one_line,
+    correlation,
     runtime::FleetView,
     settings::{Broker, Database, Reconcile, Settings},
     store::{OperatorStore, Session, StoreError},
@@ -200,6 +202,7 @@ impl Reconciler {
     ) -> Result<(usize, Option<String>), RoundError> {
         let queue = self.settings.queue_type.queue_of(tenant).to_string();
         let (mut done, mut trouble) = (0, None);
+        let origin = correlation::fresh_origin();
         while done < limit && trouble.is_none() {
             let chunk = i64::try_from(CHUNK.min(limit - done)).unwrap_or(1);
             let noted = session.note_lost(tenant, self.after, chunk).await?;
@@ -208,7 +211,7 @@ impl Reconciler {
             }
             let mut failed = Vec::new();
             let messages: Vec<_> = noted.rows.iter().map(|row| row.message.encode()).collect();
-            let outgoing = messages.iter().map(|body| Outgoing { queue: &queue, body, headers: reconciled() });
+            let outgoing = messages.iter().map(|body| Outgoing { queue: &queue, body, headers: reconciled(&origin) });
             let publishing = time::timeout(BROKER_WITHIN, publisher.publish_many(outgoing.collect()));
             if let Ok(answers) = publishing.await {
                 for (row, answer) in noted.rows.iter().zip(answers) {
@@ -228,7 +231,10 @@ impl Reconciler {
         }
         if done > 0 {
             tracing::warn!(
-                %tenant, queue, rows = done,
+                tenant = tenant.get(),
+                queue,
+                rows = done,
+                correlation_id = origin.correlation_id,
                 "raw rows were pending without a message: published again, once"
             );
         }
@@ -236,8 +242,8 @@ impl Reconciler {
     }
 }
 
-fn reconciled() -> FieldTable {
-    let mut table = FieldTable::default();
+fn reconciled(origin: &Origin) -> FieldTable {
+    let mut table = headers::with_origin(origin);
     table.insert(headers::RECONCILED.into(), AMQPValue::Boolean(true));
     table
 }

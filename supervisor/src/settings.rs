@@ -25,6 +25,7 @@ mod history;
 mod isolation;
 mod known;
 mod limits;
+mod observability;
 mod queue;
 mod reconcile;
 mod tenants;
@@ -36,6 +37,7 @@ pub use history::History;
 pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
 pub use limits::{Budget, Limits};
+pub use observability::{MetricsAccess, SPANS_SOCKET, Telemetry};
 pub use queue::{Queue, Readiness};
 pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
@@ -79,6 +81,9 @@ pub struct Settings {
     /// Whose accounts workers use.
     #[serde(default)]
     pub credentials: CredentialsSection,
+    /// Where traces go.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// What keeps workers apart on this machine.
     #[serde(default)]
     pub isolation: Isolation,
@@ -178,6 +183,8 @@ pub struct Api {
     pub public_url: Option<Url>,
     /// Further names by which clients of the TCP listener may call it.
     pub hosts: Vec<String>,
+    /// Who may read the metrics.
+    pub metrics: MetricsAccess,
 }
 
 /// `[restart]`
@@ -228,7 +235,12 @@ impl Default for Runtime {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))), public_url: None, hosts: Vec::new() }
+        Self {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))),
+            public_url: None,
+            hosts: Vec::new(),
+            metrics: MetricsAccess::default(),
+        }
     }
 }
 
@@ -311,6 +323,11 @@ impl Runtime {
     /// The socket on which workers say that they are ready.
     pub fn notify_socket(&self) -> PathBuf {
         self.directory.join("notify.sock")
+    }
+
+    /// The socket on which workers tell of messages in recorded traces.
+    pub fn spans_socket(&self) -> PathBuf {
+        self.directory.join(SPANS_SOCKET)
     }
 
     /// The admin API's socket.

@@ -5,6 +5,7 @@ mod failure;
 mod flight;
 mod held;
 mod intent;
+mod names;
 mod outage;
 mod pipeline;
 mod rehearsal;
@@ -13,6 +14,7 @@ mod serve;
 mod signals;
 mod single_row;
 mod start;
+mod telling;
 mod worker;
 
 pub use failure::Failure;

@@ -19,7 +19,8 @@ install_tools() {
         # Some tests' workers are Python programs, and other users than the one whose PATH this is.
         unit) need_packages python3 ;;
         machine) need_emulator ;;
-        system) need_packages python3 && need_python_venv ;;
+        # The metrics are read by a parser that is not ours.
+        system) need_packages python3 python3-prometheus-client && need_python_venv ;;
         units | boot) need_program systemd-analyze systemd ;;
         esac
     done

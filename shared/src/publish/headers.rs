@@ -3,6 +3,8 @@
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Map, Value};
 
+use crate::trace::Origin;
+
 /// Names a dead letter from which a message was published again.
 pub const REPLAYED_FROM: &str = "x-etl-replayed-from";
 /// Marks a message that the supervisor published because its raw row had none.
@@ -19,12 +21,19 @@ const COPIES: [&str; 2] = ["CC", "BCC"];
 const BOOKKEEPING_PREFIXES: [&str; 2] = ["x-first-death-", "x-last-death-"];
 
 /// The headers with which a dead letter is published again: the producer's own, without the broker's bookkeeping, and with the
-/// number of the letter. It goes to the letter's queue only.
-pub fn for_replay(headers: &Map<String, Value>, letter: i64) -> FieldTable {
-    let mut table = FieldTable::default();
+/// number of the letter. It goes to the letter's queue only. What the producer said of its origin stays; where it said nothing, it
+/// is the request that replays it.
+pub fn for_replay(headers: &Map<String, Value>, letter: i64, origin: &Origin) -> FieldTable {
+    let own = Origin::read(|name| headers.get(name).and_then(Value::as_str));
+    let (own_id, own_trace) = (own.correlation_id.is_some(), own.trace.is_some());
+    let mut table = with_origin(&Origin {
+        correlation_id: origin.correlation_id.clone().filter(|_| !own_id),
+        trace: origin.trace.filter(|_| !own_trace),
+        state: origin.state.clone().filter(|_| !own_trace),
+    });
     for (name, value) in headers.iter().filter(|(name, _)| !is_bookkeeping(name) && !COPIES.contains(&name.as_str())) {
-        // A name that AMQP cannot carry did not come from there.
-        if u8::try_from(name.len()).is_ok() {
+        // A name that AMQP cannot carry did not come from there; and what names an origin in a way that nobody can read is replaced.
+        if u8::try_from(name.len()).is_ok() && !table.contains_key(name) {
             table.insert(name.as_str().into(), value_of(value));
         }
     }
@@ -32,10 +41,12 @@ pub fn for_replay(headers: &Map<String, Value>, letter: i64) -> FieldTable {
     table
 }
 
-/// The header that carries the id of the request that led to a message.
-pub fn for_correlation(id: &str) -> FieldTable {
+/// The headers of a new message that comes from there.
+pub fn with_origin(origin: &Origin) -> FieldTable {
     let mut table = FieldTable::default();
-    table.insert(CORRELATION_ID.into(), AMQPValue::LongString(id.into()));
+    for (name, value) in origin.headers() {
+        table.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
     table
 }
 
@@ -76,7 +87,7 @@ mod tests {
             "x-request-id": "r", "CC": ["other_queue"], "BCC": ["another"],
             "x-death": [{"count": 3}], "x-delivery-count": 4, "x-first-death-queue": "q", "x-last-death-reason": "expired",
         });
-        let table = for_replay(headers.as_object().unwrap(), 77);
+        let table = for_replay(headers.as_object().unwrap(), 77, &Origin::default());
         let names: Vec<_> = table.inner().keys().map(|name| name.as_str().to_owned()).collect();
         let expected = ["job", "nothing", "priority", "ratio", "tags", "urgent", "x-etl-replayed-from", "x-request-id"];
         assert_eq!(names, expected);
@@ -89,7 +100,22 @@ mod tests {
     #[test]
     fn a_second_replay_names_the_newest_letter() {
         let headers = json!({REPLAYED_FROM: 1});
-        let table = for_replay(headers.as_object().unwrap(), 2);
+        let table = for_replay(headers.as_object().unwrap(), 2, &Origin::default());
         assert_eq!(table.inner()[REPLAYED_FROM], AMQPValue::LongLongInt(2));
+    }
+
+    #[test]
+    fn a_replay_keeps_the_producers_origin_and_has_its_own_where_there_was_none() {
+        let mine = Origin { correlation_id: Some("mine".to_owned()), ..Origin::default() };
+        let id = |headers: Value| {
+            let table = for_replay(headers.as_object().unwrap(), 1, &mine);
+            match table.inner().get(crate::trace::CORRELATION_ID) {
+                Some(AMQPValue::LongString(id)) => String::from_utf8_lossy(id.as_bytes()).into_owned(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(id(json!({"x-correlation-id": "theirs"})), "theirs");
+        assert_eq!(id(json!({})), "mine");
+        assert_eq!(id(json!({"x-correlation-id": "two words"})), "mine");
     }
 }

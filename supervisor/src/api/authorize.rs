@@ -92,6 +92,8 @@ pub(super) enum Permission {
     ReadAudit(Option<TenantId>),
     /// Replace the secrets of this tenant's workers; of everybody's where none is named.
     RotateCredentials(Option<TenantId>),
+    /// Read the metrics of the whole fleet, where they are not open to everybody.
+    ReadMetrics,
     /// List, create and revoke tokens.
     ManageTokens,
     /// Read the list of tenants and confirm a refused one.
@@ -126,6 +128,7 @@ impl Permission {
             | Self::ControlOwn
             | Self::ReadFleet
             | Self::RaiseLimits
+            | Self::ReadMetrics
             | Self::ManageTokens
             | Self::ManageTenants => None,
         }
@@ -198,7 +201,7 @@ pub(super) fn authorize(caller: &Caller, permission: Permission) -> Result<Scope
 fn decide(grant: Grant, permission: Permission) -> Result<Scope, Refusal> {
     use Permission::{
         ChangeSettings, ControlEverybody, ControlOwn, ControlTenant, ManageTenants, ManageTokens, PublishJob,
-        RaiseLimits, ReadAudit, ReadEvents, ReadFleet, ReadLetters, ReadQueues, ReadSettings, ReadTenant,
+        RaiseLimits, ReadAudit, ReadEvents, ReadFleet, ReadLetters, ReadMetrics, ReadQueues, ReadSettings, ReadTenant,
         RotateCredentials, SettleLetters,
     };
     match (grant, permission) {
@@ -209,6 +212,7 @@ fn decide(grant: Grant, permission: Permission) -> Result<Scope, Refusal> {
             | ManageTokens
             | ManageTenants
             | RaiseLimits
+            | ReadMetrics
             | ReadEvents(None)
             | ReadQueues(None)
             | ReadSettings(None)
@@ -286,7 +290,7 @@ fn decide(grant: Grant, permission: Permission) -> Result<Scope, Refusal> {
         ) => Err(Refusal::forbidden("role_too_low", "a viewer may only read: an operator's token is needed")),
         (
             Grant::Operator(_) | Grant::Viewer(_),
-            ControlEverybody | ManageTokens | ManageTenants | RaiseLimits | RotateCredentials(None),
+            ControlEverybody | ManageTokens | ManageTenants | RaiseLimits | ReadMetrics | RotateCredentials(None),
         ) => Err(Refusal::forbidden("role_too_low", "this needs an admin's token, or the unix socket on the machine")),
     }
 }

@@ -62,12 +62,12 @@ async fn order(api: &Api, caller: &Caller, scope: Scope, action: Action) -> Resu
     });
     let by = caller.name();
     let (selection, tenant, watch) = match scope {
-        Scope::Everybody => (Selection::All, "all".to_owned(), "/api/v1/admin/workers/status".to_owned()),
-        Scope::Tenant(tenant) => (Selection::Tenant(tenant), tenant.to_string(), status_path(tenant)),
+        Scope::Everybody => (Selection::All, None, "/api/v1/admin/workers/status".to_owned()),
+        Scope::Tenant(tenant) => (Selection::Tenant(tenant), Some(tenant.get()), status_path(tenant)),
     };
     let workers = accepted(api.context.handle.control(selection, action, &by)).await?;
     audit::detail("workers", workers);
-    tracing::info!(%by, %tenant, ?action, workers, "order accepted");
+    tracing::info!(%by, tenant, ?action, workers, "order accepted");
     Ok((StatusCode::ACCEPTED, axum::Json(ActionAccepted { accepted: true, action, workers, watch })))
 }
 

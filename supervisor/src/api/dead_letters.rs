@@ -12,6 +12,7 @@ use etl_shared::{
     api::{DeadLetterDetail, DeadLetterPage, LetterFilter, LetterSelection, LetterState, LettersSettled},
 };
 use serde::Deserialize;
+use tracing::Instrument;
 
 use super::{
     Api, audit,
@@ -19,7 +20,10 @@ use super::{
     problem::{Refusal, Refusals},
     request::{Json, Parameters},
 };
-use crate::store::{OperatorStore, letters::Filter};
+use crate::{
+    correlation,
+    store::{OperatorStore, letters::Filter},
+};
 
 mod replay;
 mod tell;
@@ -130,7 +134,17 @@ pub(super) async fn replay(
         // A task of its own: a client that hangs up does not stop it in the middle. That it would do no harm stands in
         // `store::letters::taking`.
         let (api, ids, by) = (Arc::clone(&api), chosen.ids, caller.name());
-        let replayed = tokio::spawn(async move { replay::replay(&api, &ids, tenant, &by).await }).await;
+        let replaying = async move {
+            let spans = &api.context.spans;
+            let span = spans.publishing("replay dead letters", correlation::origin());
+            let replaying = replay::replay(&api, &ids, tenant, &by);
+            let replayed = correlation::scope_of(span.origin.clone(), replaying).await;
+            let done = replayed.as_ref().map_or(0, |settled| settled.done);
+            let attributes = [("messaging.system", "rabbitmq".to_owned()), ("etl.messages", done.to_string())];
+            spans.published(span, attributes.into());
+            replayed
+        };
+        let replayed = tokio::spawn(correlation::scope_of(correlation::origin(), replaying).in_current_span()).await;
         let replayed = replayed.map_err(|_| {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor stopped in the middle of it")
         })??;

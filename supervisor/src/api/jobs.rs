@@ -11,6 +11,7 @@ use etl_shared::{
     api::{EventKind, JobAccepted, JobRequest},
     data_types,
     publish::{Outgoing, PublishError, Publisher, headers},
+    trace::Origin,
 };
 use tokio::time::timeout;
 
@@ -46,13 +47,11 @@ pub(super) async fn publish(
         let found = api.store("raw rows are kept")?.session().await?.raw_row(tenant, job.raw_data_id).await?;
         fits(&message, job.raw_data_id, found.as_ref())?;
     }
-    let correlation_id = match correlation::current() {
-        Some(id) => id,
-        None => format!("{:016x}", getrandom::u64().unwrap_or_default()),
-    };
+    let mut origin = correlation::origin();
+    let correlation_id = origin.correlation_id.get_or_insert_with(correlation::new_id).clone();
     let queue = queue_type.queue_of(tenant).to_string();
     let publisher = connect(&api, "job").await?;
-    let confirmed = confirmed(&publisher, &queue, &message.encode(), &correlation_id).await;
+    let confirmed = confirmed(&publisher, &queue, &message.encode(), &origin).await;
     let _ = timeout(CONFIRM_WITHIN, publisher.close()).await;
     confirmed?;
     let by = caller.name();
@@ -120,8 +119,8 @@ fn fits(message: &TransformMessage, id: i64, found: Option<&RawRowFacts>) -> Res
     Err(Refusal::new(StatusCode::CONFLICT, "raw_row_differs", detail))
 }
 
-async fn confirmed(publisher: &Publisher, queue: &str, body: &[u8], correlation_id: &str) -> Result<(), Refusal> {
-    let headers = headers::for_correlation(correlation_id);
+async fn confirmed(publisher: &Publisher, queue: &str, body: &[u8], origin: &Origin) -> Result<(), Refusal> {
+    let headers = headers::with_origin(origin);
     let unavailable = |code, detail: String| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
     let outgoing = vec![Outgoing { queue, body, headers }];
     let Ok(answers) = timeout(CONFIRM_WITHIN, publisher.publish_many(outgoing)).await else {

@@ -122,13 +122,15 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
         failures,
         refusals,
         unrecorded: AtomicU64::new(0),
+        requests: super::metrics::Requests::default(),
+        rendering: tokio::sync::Mutex::default(),
         store,
         live: overview::Live::default(),
         stopping: stop.clone(),
     });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        // For log files only, one for each reader that is reading right now.
+        // For log files, one for each reader that is reading right now, and for the text of the metrics.
         .max_blocking_threads(4)
         .build()
         .map_err(ServeError::Thread)?;

@@ -75,7 +75,7 @@ pub(super) async fn overview(
         if !is_found {
             continue;
         }
-        let brief = Brief::of(&view, tenant, &seen.tally);
+        let brief = Brief::of(&view, tenant, &seen.looks);
         if wanted.state.is_some_and(|state| state != brief.state) {
             continue;
         }

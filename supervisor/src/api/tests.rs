@@ -7,6 +7,7 @@ mod events;
 pub(crate) mod fleet;
 mod health;
 mod logs;
+mod metrics;
 mod overview;
 mod server;
 mod session;

@@ -48,7 +48,8 @@ pub(super) async fn create(
     if let Some(tenant) = tenant_id {
         audit::tenant(*tenant);
     }
-    tracing::info!(by = %caller.name(), token = %id, %name, ?role, tenant = ?tenant_id, "API token created");
+    let tenant = tenant_id.map(etl_shared::TenantId::get);
+    tracing::info!(by = %caller.name(), token = %id, %name, ?role, tenant, "API token created");
     // The only time the secret travels: nobody on the way may keep it.
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], JsonBody(created)))
 }

@@ -190,7 +190,12 @@ impl Backstop {
         match time::timeout(STORED_WITHIN, store::keep(client, letter)).await {
             Ok(Err(error)) if letter.raw_row.is_some() && store::is_about_the_row(&error) => {
                 // What one tenant does to its own row must not keep everybody's letters waiting.
-                tracing::warn!(row = ?letter.raw_row, problem = in_one_line(&error), "a raw row is left as it is");
+                tracing::warn!(
+                    raw_data_id = letter.raw_row.map(|row| row.id),
+                    tenant = letter.tenant_id,
+                    problem = in_one_line(&error),
+                    "a raw row is left as it is"
+                );
                 letter.raw_row = None;
                 Err(in_one_line(&error))
             }

@@ -1,12 +1,17 @@
 //! Publishes messages by hand, each confirmed by the broker: those of a row or a range of rows, or one for each line of a file.
 
-use std::{ops::RangeInclusive, path::PathBuf, process::ExitCode, time::Duration};
+use std::{env, ops::RangeInclusive, path::PathBuf, process::ExitCode, time::Duration};
 
-use etl_shared::{QueueType, TenantId, TransformMessage, amqp, publish::Publisher};
+use etl_shared::{
+    QueueType, TenantId, TransformMessage, amqp,
+    publish::Publisher,
+    trace::{Origin, TRACEPARENT, TRACESTATE, is_correlation_id},
+};
 use miette::{IntoDiagnostic, Report, WrapErr, miette};
 use tokio::time;
 
 use super::{Place, output, progress::Progress};
+use crate::correlation;
 
 mod lines;
 mod pack;
@@ -42,6 +47,9 @@ pub(super) struct Arguments {
     /// Only look at the lines; publish nothing
     #[arg(long, requires = "from")]
     check: bool,
+    /// The id by which the worker's log lines about them are found; without it, one is made up
+    #[arg(long, value_name = "ID", value_parser = correlation_id)]
+    correlation_id: Option<String>,
     /// The kind of queue it goes to
     #[arg(long, value_name = "TYPE", default_value = "transform")]
     queue_type: QueueType,
@@ -51,7 +59,8 @@ pub(super) struct Arguments {
 pub(super) async fn publish(place: &Place, arguments: &Arguments) -> Result<ExitCode, Report> {
     if let Some(file) = &arguments.from {
         let publisher = if arguments.check { None } else { Some(connect(place).await?) };
-        let options = lines::Options { queue_type: &arguments.queue_type, skip_bad: arguments.skip_bad };
+        let origin = origin(arguments);
+        let options = lines::Options { queue_type: &arguments.queue_type, skip_bad: arguments.skip_bad, origin };
         return lines::publish(publisher, file, options).await;
     }
     let (Some(tenant_id), Some(integration_id), Some(rows), Some(kind)) =
@@ -62,7 +71,9 @@ pub(super) async fn publish(place: &Place, arguments: &Arguments) -> Result<Exit
     let publisher = connect(place).await?;
     let queue = arguments.queue_type.queue_of(tenant_id).to_string();
     let mut progress = Progress::new("publishing", u64::try_from(rows.end() - rows.start() + 1).ok());
-    let (mut pack, mut confirmed) = (Pack::default(), 0);
+    let origin = origin(arguments);
+    let id = origin.correlation_id.clone().unwrap_or_default();
+    let (mut pack, mut confirmed) = (Pack::from(origin), 0);
     for row in rows.clone() {
         let (raw_data_id, kind, extra) = (Some(row), kind.clone(), serde_json::Map::new());
         let message = TransformMessage { tenant_id, integration_id, raw_data_id, kind, extra };
@@ -81,8 +92,32 @@ pub(super) async fn publish(place: &Place, arguments: &Arguments) -> Result<Exit
     drop(progress);
     publisher.close().await;
     let messages = if confirmed == 1 { "message" } else { "messages" };
-    output::line(&format!("published {confirmed} {messages} to {queue}, confirmed by the broker"))?;
+    output::line(&format!(
+        "published {confirmed} {messages} to {queue}, confirmed by the broker (correlation id {id})"
+    ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Of everything that this command publishes. A trace that the caller is in, as its environment says, goes on.
+fn origin(arguments: &Arguments) -> Origin {
+    let variable = |name: &str| env::var(name.to_ascii_uppercase()).ok();
+    let (parent, state) = (variable(TRACEPARENT), variable(TRACESTATE));
+    let named = Origin::read(|name| match name {
+        TRACEPARENT => parent.as_deref(),
+        TRACESTATE => state.as_deref(),
+        _ => None,
+    });
+    let fresh = correlation::fresh_origin();
+    let correlation_id = arguments.correlation_id.clone().or(fresh.correlation_id);
+    Origin { correlation_id, trace: named.trace.or(fresh.trace), state: named.state }
+}
+
+fn correlation_id(text: &str) -> Result<String, String> {
+    if is_correlation_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("an id has 1 to 64 characters out of A-Z a-z 0-9 . _ -".to_owned())
+    }
 }
 
 async fn connect(place: &Place) -> Result<Publisher, Report> {

@@ -14,7 +14,7 @@ use super::{
     program::{NoProgram, find, own_search_path, search_path},
     protocol::{SpawnFailure, brief},
 };
-use crate::settings::{Queue, Readiness};
+use crate::settings::{Queue, Readiness, SPANS_SOCKET};
 
 /// The numbers at which a worker finds what it inherited: lease, credentials, flight record.
 const CREDENTIALS_NUMBER: u32 = 4;
@@ -105,6 +105,7 @@ impl Templates {
         }
         variables.insert(environment::WORKER, worker.to_string().into());
         variables.insert(environment::INCARNATION, incarnation.to_string().into());
+        variables.insert(environment::SPANS_SOCKET, self.notify_socket.with_file_name(SPANS_SOCKET).into());
         variables.insert(environment::FLIGHT_FD, FLIGHT_NUMBER.to_string().into());
         if has_credentials {
             variables.insert(environment::CREDENTIALS_FD, CREDENTIALS_NUMBER.to_string().into());
@@ -191,6 +192,7 @@ mod tests {
         let expected = [
             "ETL_FLIGHT_FD=5",
             "ETL_INCARNATION=3",
+            "ETL_SPANS_SOCKET=/run/x/spans.sock",
             "ETL_WORKER=transform-7-2",
             "HOME=/srv",
             "LANG=C.UTF-8",

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     clock::{BootTime, rfc3339},
+    history::Tally,
     lifecycle::{Dependency, Slot, State, StopCause, Wanted, Why},
 };
 
@@ -48,6 +49,7 @@ pub(super) struct Board {
     rules: Arc<Rules>,
     tenant_list: Arc<TenantList>,
     budget: BudgetStatus,
+    tally: Tally,
     settled: bool,
     dirty: bool,
 }
@@ -56,6 +58,7 @@ impl Board {
     /// Empty, and published as such.
     pub(super) fn new() -> Self {
         let tenant_list = Arc::new(TenantList { tenants: Vec::new(), source: "none yet".to_owned(), refused: None });
+        let tally = Tally::default();
         let empty = FleetView {
             workers: Arc::new([]),
             tenants: Arc::default(),
@@ -69,6 +72,7 @@ impl Board {
             rules: Arc::default(),
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
+            tally: tally.clone(),
             settled: false,
             last_event_id: 0,
             turned_at: BootTime::now(),
@@ -88,6 +92,7 @@ impl Board {
             rules: Arc::default(),
             tenant_list,
             budget: BudgetStatus::default(),
+            tally,
             settled: false,
             dirty: false,
         }
@@ -96,6 +101,11 @@ impl Board {
     /// Where readers find the view.
     pub(super) fn published(&self) -> Arc<ArcSwap<FleetView>> {
         self.published.clone()
+    }
+
+    /// Where things are counted.
+    pub(super) const fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Something has changed since the view was published.
@@ -281,6 +291,7 @@ impl Board {
             rules: self.rules.clone(),
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
+            tally: self.tally.clone(),
             settled: self.settled,
             last_event_id,
             turned_at: BootTime::now(),

@@ -35,7 +35,8 @@ use crate::{
     history::{Flush, HistoryWriter, Journal},
     keeper,
     reconcile::{Reconciler, Republished},
-    settings::Settings,
+    settings::{MetricsAccess, Settings},
+    spans::{Exporter, Spans},
     store::{StoreTask, TenantSource},
 };
 
@@ -129,8 +130,10 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let keep = settings.history.audit_keep;
     let (audit, audit_writer) =
         AuditLog::new(settings.runtime.state_directory.clone(), settings.database.clone(), Some(keep));
+    let (spans, exporter) = Exporter::new(settings.telemetry.otlp_endpoint.clone(), settings.runtime.spans_socket());
     let outside = Outside {
         writer,
+        exporter,
         settings: settings.clone(),
         reconciler,
         accounts: accounts_task,
@@ -143,8 +146,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     outside.start(recorder, orders, notes)?;
 
     let handle = Handle::new(orders_sender, view);
-    let context = api_context(&settings, handle, republished, journal.clone(), reload_tenants.clone(), audit.clone());
-    let api = api::serve(context)?;
+    let reload = reload_tenants.clone();
+    let api =
+        api::serve(api_context(&settings, handle, republished, journal.clone(), reload, audit.clone(), spans))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -192,6 +196,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 
 /// Everything that waits for somebody outside, on a thread of its own.
 struct Outside {
+    exporter: Option<Exporter>,
     settings: Settings,
     reconciler: Option<Reconciler>,
     writer: Option<HistoryWriter>,
@@ -238,6 +243,9 @@ impl Outside {
                 if let Some(writer) = self.writer {
                     tokio::spawn(writer.run());
                 }
+                if let Some(exporter) = self.exporter {
+                    tokio::spawn(exporter.run());
+                }
                 if let Some(reconciler) = self.reconciler {
                     tokio::spawn(reconciler.run());
                 }
@@ -266,6 +274,7 @@ fn api_context(
     journal: Journal,
     reload_tenants: watch::Sender<u64>,
     audit: AuditLog,
+    spans: Spans,
 ) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
@@ -284,6 +293,8 @@ fn api_context(
         journal,
         reload_tenants,
         audit,
+        spans,
+        metrics_are_open: settings.api.metrics == MetricsAccess::Open,
         look: Some(super::sample::look),
     }
 }

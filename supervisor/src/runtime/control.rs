@@ -49,6 +49,7 @@ mod accounts;
 mod blocks;
 mod budget;
 mod chronicle;
+mod counting;
 mod deaths;
 mod effects;
 mod forgiveness;
@@ -185,6 +186,7 @@ impl Control {
 
     /// Until somebody ends the supervisor.
     pub(super) async fn run(mut self, mut signals: Signals) {
+        self.tell_memory_limits();
         if let Some(listed) = self.parts.settings.tenants.clone() {
             self.accept_tenants(listed.0, "configuration");
         }
@@ -298,7 +300,8 @@ impl Control {
         match report {
             Report::Hello { .. } => {}
             Report::Process { worker, incarnation, pid, started_at, ready } => {
-                tracing::info!(worker = %worker, incarnation, pid, "adopted");
+                tracing::info!(worker = %worker, tenant = worker.tenant.get(), incarnation, pid, "adopted");
+                self.parts.board.tally().adopted(&worker, incarnation);
                 self.happened(Event::Found(worker.clone(), Found { incarnation, pid, started_at, ready }));
                 if self.going == Going::Down {
                     self.happened(Event::Unwant { worker, why: Why::Shutdown });

@@ -27,6 +27,13 @@ pub fn look(flight_directory: &Path, worker: &WorkerName, incarnation: u64, pid:
     Some(Sample { messages, ..sample })
 }
 
+/// Resident memory in bytes and processor time in seconds of a process of the supervisor's own.
+pub fn own_process(pid: i32) -> Option<(u64, f64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let sample = parse(&stat, ticks_per_second(), page_size())?;
+    Some((sample.resident_memory_bytes, sample.cpu_seconds))
+}
+
 fn parse(stat: &str, ticks_per_second: u64, page_size: u64) -> Option<Sample> {
     // The second field is the program's name in parentheses and may itself hold both blanks and parentheses.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();

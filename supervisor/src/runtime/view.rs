@@ -9,7 +9,7 @@ use etl_shared::{
 };
 
 use super::overrides::{Overrides, Rules};
-use crate::clock::BootTime;
+use crate::{clock::BootTime, history::Tally};
 
 /// Everything that was true at one moment. Unchanged workers are shared with the view before.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ pub struct FleetView {
     pub tenant_list: Arc<TenantList>,
     /// What all workers together take.
     pub budget: BudgetStatus,
+    /// What has been counted; always as of now.
+    pub tally: Tally,
     /// The first reading of the tenants has been acted on.
     pub settled: bool,
     /// The newest event that it shows; every later one is not in it, or not quite.

@@ -42,7 +42,15 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("migrate", Known::Value),
         ]),
     ),
-    ("api", Known::Section(&[("listen", Known::Value), ("public_url", Known::Value), ("hosts", Known::Value)])),
+    (
+        "api",
+        Known::Section(&[
+            ("listen", Known::Value),
+            ("metrics", Known::Value),
+            ("public_url", Known::Value),
+            ("hosts", Known::Value),
+        ]),
+    ),
     (
         "restart",
         Known::Section(&[
@@ -82,6 +90,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("roles_prefix", Known::Value),
         ]),
     ),
+    ("telemetry", Known::Section(&[("otlp_endpoint", Known::Value)])),
     (
         "isolation",
         Known::Section(&[

@@ -65,7 +65,9 @@ impl Session {
         match delivery {
             Some(Ok(Delivery { delivery_tag, properties, data, acker, .. })) => {
                 self.ledger.delivered(delivery_tag, acker);
-                Ok(Job::new(delivery_tag, data, headers::to_json(&properties), self.settings.queue_tenant))
+                let message_id = properties.message_id().as_ref().map(ToString::to_string);
+                let job = Job::new(delivery_tag, data, headers::to_json(&properties), self.settings.queue_tenant);
+                Ok(Job { message_id, ..job })
             }
             Some(Err(source)) => Err(BrokerError::Unavailable { address: self.settings.address(), source }),
             None => Err(BrokerError::Cancelled { queue: self.settings.queue.clone() }),

@@ -19,6 +19,8 @@ pub struct Job {
     pub body: Vec<u8>,
     /// The message's headers as a JSON object.
     pub headers: String,
+    /// What its producer calls it, where it does.
+    pub message_id: Option<String>,
     /// What it asks for.
     pub admission: Admission,
     /// How the flight record names it.
@@ -41,6 +43,16 @@ impl Job {
             Admission::Completion => 0,
         };
         let mark = Mark { raw_data_id, fingerprint: fingerprint(&body) };
-        Self { ticket, body, headers, admission, mark, tries: Tries::default(), alone: false, exit_report: None }
+        Self {
+            ticket,
+            body,
+            headers,
+            message_id: None,
+            admission,
+            mark,
+            tries: Tries::default(),
+            alone: false,
+            exit_report: None,
+        }
     }
 }

@@ -209,4 +209,28 @@ mod tests {
         assert_eq!(word(Trouble::DanglingReference), ("dead letter", "integration_mismatch"));
         assert_eq!(word(Trouble::Rejected), ("dead letter", "data_rejected"));
     }
+
+    #[test]
+    fn every_reason_to_give_up_is_counted_under_its_word() {
+        use Reason::{
+            DataRejected, ForeignRow, IntegrationMismatch, MalformedMessage, ParentMissing, PayloadShape, Poison,
+            RawRowMissing, TransformFailed, TypeMismatch, UnknownType, WrongTenant,
+        };
+        let all = [
+            MalformedMessage,
+            WrongTenant,
+            ForeignRow,
+            IntegrationMismatch,
+            UnknownType,
+            TypeMismatch,
+            RawRowMissing,
+            ParentMissing,
+            PayloadShape,
+            DataRejected,
+            TransformFailed,
+            Poison,
+        ];
+        assert_eq!(all.map(Reason::as_str), etl_shared::flight::counters::REASONS);
+        assert_eq!(all.len(), Poison as usize + 1, "a new reason needs its word in the flight record's counters");
+    }
 }

@@ -2,19 +2,22 @@
 
 use std::{
     env, process,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use etl_shared::{
     environment::INCARNATION,
-    flight::{FlightRecord, FlightRecorder, Mark, Phase, monotonic_ms},
+    flight::{FlightRecord, FlightRecorder, Mark, Phase, counters::Counters, monotonic_ms},
 };
 use sd_notify::NotifyState;
+
+use crate::job::Reason;
 
 /// Writes one complete record a step.
 pub(super) struct Flight {
     recorder: FlightRecorder,
     record: FlightRecord,
+    counters: Counters,
 }
 
 impl Flight {
@@ -22,7 +25,8 @@ impl Flight {
         let incarnation = env::var(INCARNATION).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
         let since_ms = monotonic_ms();
         let record = FlightRecord { pid: process::id(), incarnation, since_ms, ..FlightRecord::default() };
-        let mut flight = Self { recorder: FlightRecorder::inherited(), record };
+        let counters = Counters { incarnation, ..Counters::default() };
+        let mut flight = Self { recorder: FlightRecorder::inherited(), record, counters };
         flight.write();
         flight
     }
@@ -73,8 +77,17 @@ impl Flight {
         self.record.done += 1;
     }
 
-    pub(super) const fn count_dead_letter(&mut self) {
+    pub(super) fn count_dead_letter(&mut self, reason: Reason) {
         self.record.dead_lettered += 1;
+        self.counters.given_up(reason.as_str());
+    }
+
+    /// So many messages were settled, each after this time in hand. Written at once: nobody knows how long it is until the next.
+    pub(super) fn settled_after(&mut self, messages: u64, duration: Duration) {
+        if messages > 0 {
+            self.counters.took(messages, duration);
+            self.recorder.write_counters(&self.counters);
+        }
     }
 
     pub(super) const fn count_retry(&mut self) {

@@ -3,12 +3,18 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use etl_shared::QueueName;
 
-use super::{batch, flight::Flight, outage::chance};
+use super::{
+    batch,
+    flight::Flight,
+    names::{Names, about, tenant},
+    outage::chance,
+    telling::Telling,
+};
 use crate::{
     job::{Admission, Assignment, DeadLetter, Done, Fate, Job, Trouble, Wait, retry},
     store::{Letter, Message, Store},
@@ -60,6 +66,10 @@ pub(super) struct Pipeline<'a> {
     /// Longest time for one transaction, for a server that neither answers nor closes the connection.
     pub(super) patience: Duration,
     pub(super) dry_run: bool,
+    /// Whoever exports traces.
+    pub(super) telling: &'a Telling,
+    /// When the batch was begun.
+    pub(super) began: SystemTime,
     /// Set when the worker is told to leave.
     pub(super) leaving: &'a Cell<bool>,
 }
@@ -159,12 +169,15 @@ impl Pipeline<'_> {
     async fn carry_out(&mut self, job: &mut Job, fate: Fate, ending: &mut Ending) -> Next {
         match fate {
             Fate::Ack(done) => {
-                tracing::debug!(raw_data_id = job.mark.raw_data_id, outcome = done.as_str(), "message done");
+                if tracing::enabled!(tracing::Level::DEBUG) {
+                    about!(debug, Names::of(job, self.queue), outcome = done.as_str(), "message done");
+                }
                 // A dry run leaves the message, so nothing is done.
                 if self.dry_run {
                     return Next::Leave;
                 }
                 self.flight.borrow_mut().count_done();
+                self.telling.settled(job, self.queue, self.began, done.as_str(), false);
                 Next::Settle
             }
             Fate::DeadLetter(letter) => {
@@ -173,13 +186,8 @@ impl Pipeline<'_> {
             }
             Fate::Retry(wait, detail) => match job.tries.after(wait, self.attempts, chance()) {
                 retry::Next::After(pause) => {
-                    tracing::info!(
-                        raw_data_id = job.mark.raw_data_id,
-                        reason = wait.as_str(),
-                        detail,
-                        ?pause,
-                        "message held for another try"
-                    );
+                    let (reason, names) = (wait.as_str(), Names::of(job, self.queue));
+                    about!(info, names, reason, detail, ?pause, "message held for another try");
                     job.alone |= matches!(wait, Wait::Conflict | Wait::Unexpected);
                     self.flight.borrow_mut().count_retry();
                     Next::After(pause)
@@ -208,18 +216,13 @@ impl Pipeline<'_> {
 
     async fn bury(&mut self, job: &Job, verdict: &DeadLetter, attempts: u32, ending: &mut Ending) -> Next {
         let DeadLetter { reason, detail, .. } = verdict;
-        let raw_data_id = job.mark.raw_data_id;
+        let names = Names::of(job, self.queue);
         if self.dry_run {
-            tracing::warn!(raw_data_id, %reason, detail, "this message would become a dead letter");
+            about!(warn, names, %reason, detail, "this message would become a dead letter");
             return Next::Leave;
         }
-        let tenant_id = self.queue.tenant().map(etl_shared::TenantId::get).or(match &job.admission {
-            Admission::Work(work) => Some(work.scope.tenant.get()),
-            Admission::Refused(_, tenant) => tenant.map(etl_shared::TenantId::get),
-            Admission::Completion => None,
-        });
-        let queue = self.queue.to_string();
-        let message = Message { queue: &queue, tenant_id, body: &job.body, headers: &job.headers };
+        let tenant_id = tenant(job, self.queue);
+        let message = Message { queue: &names.queue, tenant_id, body: &job.body, headers: &job.headers };
         self.flight.borrow_mut().committing(std::iter::once(job.mark));
         let exit_report = job.exit_report.as_deref();
         let letter = Letter { message: Some(message), verdict, attempts, exit_report };
@@ -231,13 +234,13 @@ impl Pipeline<'_> {
             Ok(()) => {
                 let isolation_violation = reason.is_isolation_violation();
                 if isolation_violation {
-                    tracing::error!(
-                        raw_data_id, %reason, detail, attempts, isolation_violation, "dead letter: isolation violation"
-                    );
+                    let said = "dead letter: isolation violation";
+                    about!(error, names, %reason, detail, attempts, isolation_violation, "{said}");
                 } else {
-                    tracing::warn!(raw_data_id, %reason, detail, attempts, "dead letter");
+                    about!(warn, names, %reason, detail, attempts, "dead letter");
                 }
-                self.flight.borrow_mut().count_dead_letter();
+                self.flight.borrow_mut().count_dead_letter(*reason);
+                self.telling.settled(job, self.queue, self.began, reason.as_str(), true);
                 Next::Settle
             }
             Err(error) => match error.trouble() {
@@ -254,7 +257,7 @@ impl Pipeline<'_> {
                     Next::Again
                 }
                 _ => {
-                    tracing::error!(raw_data_id, %reason, %error, "a dead letter could not be stored; the message is kept");
+                    about!(error, names, %reason, %error, "a dead letter could not be stored; the message is kept");
                     Next::After(BURY_AGAIN)
                 }
             },

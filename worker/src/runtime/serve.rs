@@ -1,6 +1,9 @@
 //! One channel's time: gather messages, work, acknowledge, again.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
 use etl_shared::flight::Phase;
 use sd_notify::NotifyState;
@@ -67,6 +70,8 @@ impl Worker {
             }
             // Whatever follows, such as a broker that is slow to take an acknowledgement, is not the messages' doing any more.
             self.flight.borrow_mut().rest(Phase::Idle, session.open_deliveries());
+            let settled = results.iter().filter(|(_, next)| *next == Next::Settle).count();
+            self.flight.borrow_mut().settled_after(settled as u64, began.elapsed());
             // In reverse, because what is put in front comes out first.
             for (job, next) in results.into_iter().rev() {
                 match next {
@@ -141,8 +146,10 @@ impl Worker {
 
     /// Runs a batch, minding the signals; `None` when the worker is to leave at once.
     async fn work(&mut self, jobs: Vec<Job>) -> Option<(Vec<(Job, Next)>, Ending)> {
-        let Self { store, flight, signals, intent, log, queue, settings, .. } = self;
+        let Self { store, flight, signals, intent, log, queue, settings, telling, .. } = self;
         let told = Cell::new(intent.is_leaving());
+        #[allow(clippy::disallowed_methods, reason = "the runtime is where the clock is read")]
+        let began = SystemTime::now();
         let mut pipeline = Pipeline {
             store,
             flight,
@@ -150,6 +157,8 @@ impl Worker {
             attempts: settings.attempts,
             patience: settings.lock_timeout + 2 * settings.statement_timeout,
             dry_run: settings.manual.dry_run,
+            telling,
+            began,
             leaving: &told,
         };
         let mut work = std::pin::pin!(pipeline.run(jobs));

@@ -14,6 +14,7 @@ use super::{
     outage::Outage,
     signals::Signals,
     single_row,
+    telling::Telling,
     worker::{Worker, leaving},
 };
 use crate::{
@@ -66,7 +67,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
     };
     tracing::info!(
         queue = broker.queue,
-        tenant_id = broker.queue_tenant.map(etl_shared::TenantId::get),
+        tenant = broker.queue_tenant.map(etl_shared::TenantId::get),
         broker = broker.address(),
         prefetch = broker.prefetch,
         batch = pace.batch(),
@@ -87,6 +88,7 @@ pub async fn run(settings: Settings, log: LogLevel) -> Result<(), Failure> {
         signals,
         intent,
         log,
+        telling: Telling::inherited(),
         held: Held::default(),
         pace,
         suspected,

@@ -14,6 +14,7 @@ use super::{
     outage::Outage,
     serve::End,
     signals::{Signal, Signals},
+    telling::Telling,
 };
 use crate::{
     broker::{BrokerError, BrokerSettings, Session},
@@ -35,6 +36,7 @@ pub(super) struct Worker {
     pub(super) signals: Signals,
     pub(super) intent: Intent,
     pub(super) log: LogLevel,
+    pub(super) telling: Telling,
     pub(super) held: Held,
     /// How much is taken at once.
     pub(super) pace: Pace,

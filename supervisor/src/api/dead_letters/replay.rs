@@ -16,6 +16,7 @@ use super::store;
 use crate::{
     api::{Api, problem::Refusal, publishing::connect},
     causes::in_one_line,
+    correlation,
     store::{Session, StoreError, letters::TakenLetter},
 };
 
@@ -115,10 +116,11 @@ async fn one_chunk(
 
 /// Which of them the broker has not confirmed.
 async fn publish(publisher: &Publisher, letters: &[TakenLetter]) -> Vec<LetterFailure> {
+    let origin = correlation::origin();
     let messages = letters.iter().map(|letter| Outgoing {
         queue: &letter.queue,
         body: &letter.body,
-        headers: headers::for_replay(&letter.headers, letter.id),
+        headers: headers::for_replay(&letter.headers, letter.id, &origin),
     });
     let Ok(answers) = time::timeout(CONFIRM_WITHIN, publisher.publish_many(messages.collect())).await else {
         let why = format!("the broker has not confirmed within {} seconds", CONFIRM_WITHIN.as_secs());

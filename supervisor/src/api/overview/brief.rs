@@ -5,7 +5,7 @@ use std::sync::Arc;
 use etl_shared::{TenantId, api::WorkerState};
 
 use crate::{
-    history::Tally,
+    history::Looks,
     runtime::{FleetView, WorkerView},
 };
 
@@ -39,7 +39,7 @@ const fn urgency(state: WorkerState) -> u8 {
 }
 
 impl<'a> Brief<'a> {
-    pub(super) fn of(view: &'a FleetView, tenant: TenantId, tally: &Tally) -> Self {
+    pub(super) fn of(view: &'a FleetView, tenant: TenantId, looks: &Looks) -> Self {
         let workers = view.workers_of(tenant);
         // Of several, the first one.
         let worker = workers.iter().rev().max_by_key(|worker| urgency(worker.state));
@@ -52,9 +52,9 @@ impl<'a> Brief<'a> {
             messages_ready: None,
             messages_unacknowledged: None,
             throughput: None,
-            memory: workers.iter().filter_map(|worker| tally.memory(worker)).sum(),
+            memory: workers.iter().filter_map(|worker| looks.memory(worker)).sum(),
         };
-        for throughput in workers.iter().filter_map(|worker| tally.throughput(worker)) {
+        for throughput in workers.iter().filter_map(|worker| looks.throughput(worker)) {
             *brief.throughput.get_or_insert_default() += throughput;
         }
         // Workers are sorted by queue type within their tenant.

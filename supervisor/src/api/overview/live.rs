@@ -10,7 +10,7 @@ use etl_shared::{TenantId, api::HistoryPoint};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
-    history::{Points, Tally},
+    history::{Points, Looks},
     runtime::FleetView,
 };
 
@@ -31,7 +31,7 @@ pub(in crate::api) struct Live {
 /// What was seen at the last looks.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    pub(super) tally: Tally,
+    pub(super) looks: Looks,
     pub(super) points: Points,
 }
 
@@ -71,7 +71,7 @@ impl Seen {
     /// What the view says of everybody.
     pub(super) fn take_in(&mut self, view: &FleetView) {
         for worker in view.workers.iter() {
-            self.tally.note(worker, None);
+            self.looks.note(worker, None);
         }
     }
 }

@@ -75,11 +75,11 @@ pub(in crate::api) async fn watch(api: Arc<Api>) {
 fn note(seen: &mut Seen, view: &FleetView, minute: u64) {
     seen.take_in(view);
     let names: HashSet<_> = view.workers.iter().map(|worker| &worker.name).collect();
-    seen.tally.retain(|worker| names.contains(worker));
+    seen.looks.retain(|worker| names.contains(worker));
     let tenants: HashSet<_> = brief::tenants(view).into_iter().collect();
     seen.points.retain(|tenant| tenants.contains(&tenant));
     for tenant in tenants {
-        let brief = Brief::of(view, tenant, &seen.tally);
+        let brief = Brief::of(view, tenant, &seen.looks);
         let point = Point {
             memory_kib: u32::try_from(brief.memory / 1024).unwrap_or(u32::MAX),
             throughput: brief.throughput.unwrap_or_default(),
@@ -103,7 +103,7 @@ fn look_at_some(api: &Api, view: &FleetView, looked_through: &mut usize) -> Hash
     for worker in running.iter().cycle().skip(start).take(due) {
         let Some(process) = worker.process else { continue };
         if let Some(sample) = look(&flights, &worker.name, worker.incarnation, process.pid) {
-            seen.tally.note(worker, Some(sample));
+            seen.looks.note(worker, Some(sample));
             looked.insert(worker.name.tenant);
         }
     }
@@ -126,7 +126,7 @@ fn changes(
         if before.as_ref().is_some_and(|before| !is_looked_at(tenant) && is_same(before, view, tenant)) {
             continue;
         }
-        let row = row(view, tenant, &Brief::of(view, tenant, &seen.tally), seen);
+        let row = row(view, tenant, &Brief::of(view, tenant, &seen.looks), seen);
         let json = serde_json::to_vec(&row).unwrap_or_default();
         let print = print(row);
         if told.rows.insert(tenant, print) != Some(print) && before.is_some() {

@@ -94,6 +94,7 @@ const TABLE: &[Row] = &[
     ("GET", "/api/v1/admin/workers/tenant/1/history", "", ["200", "200", "200", "200", NOBODY]),
     ("GET", "/api/v1/admin/workers/tenant/2/history", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
     ("GET", "/api/v1/admin/workers/tenant/9/history", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/metrics", "", ["200"; 5]),
 ];
 
 #[tokio::test]

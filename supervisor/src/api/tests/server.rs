@@ -61,6 +61,11 @@ impl Answer {
 
 impl Server {
     pub(super) fn start(view: FleetView) -> Self {
+        Self::start_with(view, |_| ())
+    }
+
+    /// With something about it that is not as in the other tests.
+    pub(super) fn start_with(view: FleetView, change: impl FnOnce(&mut ApiContext)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let runtime = Runtime { directory: at("run"), log_directory: at("log"), state_directory: at("state") };
@@ -70,7 +75,7 @@ impl Server {
         fs::create_dir(runtime.flight_directory()).unwrap();
         let (handle, view) = fleet::handle(view);
         let journal = Journal::default();
-        let context = ApiContext {
+        let mut context = ApiContext {
             handle,
             runtime: runtime.clone(),
             listen: Some(([127, 0, 0, 1], 0).into()),
@@ -84,11 +89,14 @@ impl Server {
             journal: journal.clone(),
             reload_tenants: tokio::sync::watch::channel(0).0,
             audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+            metrics_are_open: true,
+            spans: crate::spans::Spans::default(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)
             }),
         };
+        change(&mut context);
         Self { serving: serve(context).unwrap(), directory, view, runtime, journal }
     }
 

@@ -59,6 +59,8 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         journal: crate::history::Journal::default(),
         reload_tenants: tokio::sync::watch::channel(0).0,
         audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+        metrics_are_open: true,
+        spans: crate::spans::Spans::default(),
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -93,6 +95,8 @@ async fn an_address_that_is_taken_is_named() {
         journal: crate::history::Journal::default(),
         reload_tenants: tokio::sync::watch::channel(0).0,
         audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+        metrics_are_open: true,
+        spans: crate::spans::Spans::default(),
         look: None,
     };
     let error = serve(context).unwrap_err();

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use etl_shared::{QueueType, TransformMessage, publish::Publisher};
+use etl_shared::{QueueType, TransformMessage, publish::Publisher, trace::Origin};
 use futures_util::FutureExt;
 use miette::{IntoDiagnostic, Report, WrapErr};
 use tokio::{
@@ -30,10 +30,11 @@ const AHEAD: usize = 256;
 /// So many bad lines are named; the rest is counted.
 const NAMED: usize = 20;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Options<'a> {
     pub(super) queue_type: &'a QueueType,
     pub(super) skip_bad: bool,
+    pub(super) origin: Origin,
 }
 
 /// What became of the lines.
@@ -81,7 +82,7 @@ async fn run(
     options: Options<'_>,
 ) -> Result<Tally, Report> {
     let mut progress = Progress::new(if publisher.is_some() { "publishing" } else { "checking" }, None);
-    let (mut tally, mut pack) = (Tally::default(), Pack::default());
+    let (mut tally, mut pack) = (Tally::default(), Pack::from(options.origin.clone()));
     // What is under way is waited for, and told.
     let mut interrupts = signal(SignalKind::interrupt()).into_diagnostic()?;
     loop {

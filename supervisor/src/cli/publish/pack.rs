@@ -1,7 +1,9 @@
 //! Messages that are under way together: what is held in memory at a time.
 
-use etl_shared::publish::{Outgoing, Publisher};
-use lapin::types::FieldTable;
+use etl_shared::{
+    publish::{Outgoing, Publisher, headers},
+    trace::Origin,
+};
 use miette::{IntoDiagnostic, Report, miette};
 use tokio::time;
 
@@ -19,8 +21,10 @@ pub(super) struct Message {
 }
 
 /// Messages that are published together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pack {
+    /// Of all that one command publishes.
+    origin: Origin,
     messages: Vec<Message>,
     bytes: usize,
 }
@@ -36,6 +40,11 @@ pub(super) struct Sent {
 }
 
 impl Pack {
+    /// Empty; what goes into it comes from there.
+    pub(super) const fn from(origin: Origin) -> Self {
+        Self { origin, messages: Vec::new(), bytes: 0 }
+    }
+
     pub(super) fn push(&mut self, message: Message) {
         self.bytes += message.body.len();
         self.messages.push(message);
@@ -47,15 +56,18 @@ impl Pack {
 
     /// Forgets all of them; returns how many they were.
     pub(super) fn clear(&mut self) -> usize {
-        std::mem::take(self).messages.len()
+        self.bytes = 0;
+        std::mem::take(&mut self.messages).len()
     }
 
     /// Publishes all of them and is empty afterwards.
     pub(super) async fn send(&mut self, publisher: &Publisher) -> Sent {
-        let messages = std::mem::take(self).messages;
-        let outgoing = messages.iter().map(|message| {
-            let headers = FieldTable::default();
-            Outgoing { queue: &message.queue, body: &message.body, headers }
+        self.bytes = 0;
+        let messages = std::mem::take(&mut self.messages);
+        let outgoing = messages.iter().map(|message| Outgoing {
+            queue: &message.queue,
+            body: &message.body,
+            headers: headers::with_origin(&self.origin),
         });
         let answers = time::timeout(PATIENCE, publisher.publish_many(outgoing.collect())).await;
         let Ok(answers) = answers else {

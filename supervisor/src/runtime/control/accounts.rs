@@ -142,7 +142,7 @@ impl Control {
         if account.rotation.is_some() || account.repaired_at.is_some_and(|at| at.elapsed() < at_most_every) {
             return;
         }
-        tracing::warn!(%worker, %tenant, "it was refused: its accounts are set up again");
+        tracing::warn!(%worker, tenant = tenant.get(), "it was refused: its accounts are set up again");
         account.repaired_at = Some(Instant::now());
         account.repairing = true;
         let _ = parts.orders.send(AccountOrder::Repair { tenant });
@@ -153,14 +153,14 @@ impl Control {
         match news {
             AccountNews::Ready { tenant, generation, next } => self.accounts_ready(tenant, generation, next),
             AccountNews::Missing { tenant, why } => {
-                tracing::warn!(%tenant, why, "no accounts");
+                tracing::warn!(tenant = tenant.get(), why, "no accounts");
                 self.accounts.of.entry(tenant).or_default().missing = Some(why);
                 self.provision_changed(tenant);
             }
             AccountNews::Prepared { tenant, outcome } => self.rotation_prepared(tenant, outcome),
             AccountNews::Settled { tenant, outcome } => self.rotation_settled(tenant, &outcome),
             AccountNews::Revoked { tenant } => {
-                tracing::info!(%tenant, "accounts revoked, and their connections closed");
+                tracing::info!(tenant = tenant.get(), "accounts revoked, and their connections closed");
                 self.rotation_revoked(tenant);
                 self.accounts.of.remove(&tenant);
                 self.parts.board.set_account(tenant, None);

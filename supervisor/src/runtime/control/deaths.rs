@@ -97,6 +97,7 @@ impl Control {
             // The keeper tells it once more.
             return;
         }
+        self.count_last_look(&worker, incarnation, usage);
         let told = self.told_to_leave(&worker, incarnation);
         let record = self.at_work(&worker, incarnation);
         let by_memory = self.ended_by_memory(&worker, incarnation, status, usage);
@@ -243,13 +244,13 @@ fn tell(death: &PassedDeath, struck: &[Struck]) {
         let raw_data_id = mark.raw_data_id;
         let said =
             if *condemned { "a message is condemned: it becomes a dead letter" } else { "a message is suspected" };
-        tracing::warn!(%worker, %tenant, incarnation, raw_data_id, %verdict, strikes = own_deaths, in_hand, "{said}");
+        tracing::warn!(%worker, tenant = tenant.get(), incarnation, raw_data_id, %verdict, strikes = own_deaths, in_hand, "{said}");
         return;
     }
     let raw_data_ids: Vec<i64> = struck.iter().map(|one| one.mark.raw_data_id).take(NAMED_IN_A_LINE).collect();
     let condemned = struck.iter().filter(|one| one.condemned).count();
     tracing::warn!(
-        %worker, %tenant, incarnation, ?raw_data_ids, %verdict, in_hand, condemned,
+        %worker, tenant = tenant.get(), incarnation, ?raw_data_ids, %verdict, in_hand, condemned,
         "a batch is suspected: its messages run alone"
     );
 }

@@ -1,10 +1,15 @@
 //! Carries out what the fleet orders.
 
-use etl_shared::{WorkerName, api::EventKind, credentials::handover_without_credentials};
+use etl_shared::{
+    WorkerName,
+    api::{EventKind, WorkerState},
+    credentials::handover_without_credentials,
+};
 use nix::libc;
 
 use super::Control;
 use crate::{
+    clock::BootTime,
     history::Happening,
     keeper::{
         self,
@@ -18,6 +23,7 @@ impl Control {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Spawn { worker, incarnation } => {
+                self.count_start(&worker);
                 let suspicions = self.suspicions_for(&worker);
                 self.forgiveness.tells(&worker, incarnation, &suspicions);
                 let document = match self.credentials_for(&worker, incarnation) {
@@ -53,6 +59,11 @@ impl Control {
                 if let Some(slot) = self.fleet.slot(&worker) {
                     self.parts.board.show(&worker, slot, self.reliefs.stands_in_for(&worker));
                     let death = verdict.as_ref().and_then(|_| slot.tally().next_back());
+                    if let (WorkerState::Starting, WorkerState::Running, Some((_, _, started_at))) =
+                        (from, to, slot.state().process())
+                    {
+                        self.parts.board.tally().became_ready(&worker, BootTime::now().since(started_at));
+                    }
                     log_change(&worker, slot.incarnation(), from.as_str(), to.as_str(), death);
                     if from != to || verdict.is_some() {
                         let detail = death.and_then(|death| death.detail.clone());
@@ -72,6 +83,7 @@ impl Control {
             Effect::Removed { worker } => {
                 tracing::info!(worker = %worker, "removed");
                 self.forgiveness.removed(&worker);
+                self.parts.board.tally().removed(&worker);
                 self.memory.forget(&worker);
                 self.room_of(&worker);
                 self.account_touched(&worker, true);
@@ -85,10 +97,10 @@ fn log_change(worker: &WorkerName, incarnation: u64, from: &str, to: &str, death
     let verdict = death.map(|death| death.verdict.to_string());
     let detail = death.and_then(|death| death.detail.as_deref());
     if to == "FATAL" {
-        tracing::error!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "given up");
+        tracing::error!(%worker, tenant = worker.tenant.get(), incarnation, from, to, verdict, detail, "given up");
     } else if from == to && verdict.is_none() {
-        tracing::debug!(%worker, tenant = %worker.tenant, incarnation, state = to, "worker");
+        tracing::debug!(%worker, tenant = worker.tenant.get(), incarnation, state = to, "worker");
     } else {
-        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, verdict, detail, "worker");
+        tracing::info!(%worker, tenant = worker.tenant.get(), incarnation, from, to, verdict, detail, "worker");
     }
 }

@@ -70,9 +70,9 @@ impl Control {
             Finding::TooSmall(said) => {
                 let remark = too_small(&said, worker);
                 if said.again {
-                    tracing::debug!(%worker, tenant = %worker.tenant, incarnation, "{remark}");
+                    tracing::debug!(%worker, tenant = worker.tenant.get(), incarnation, "{remark}");
                 } else {
-                    tracing::warn!(%worker, tenant = %worker.tenant, incarnation, "{remark}");
+                    tracing::warn!(%worker, tenant = worker.tenant.get(), incarnation, "{remark}");
                 }
                 self.remark(worker, Some(remark));
             }
@@ -114,6 +114,7 @@ impl Control {
     /// Everybody who wants to know of a look is told.
     pub(super) fn looked(&mut self, worker: &WorkerName, pid: i32, sample: &Sample) {
         self.parts.board.sampled(worker, pid, *sample);
+        self.count_look(worker, pid, sample);
         self.watch_progress(worker, sample.messages);
         self.watch_memory(worker, sample);
     }
@@ -132,7 +133,7 @@ impl Control {
     fn replace_for_its_memory(&mut self, worker: &WorkerName, look: &Look, limits: MemoryLimits) {
         let (uses, soft) = (size(look.resident), size(limits.soft));
         tracing::warn!(
-            %worker, tenant = %worker.tenant, incarnation = look.incarnation, %uses, memory_soft = %soft,
+            %worker, tenant = worker.tenant.get(), incarnation = look.incarnation, %uses, memory_soft = %soft,
             "more memory than its soft limit for a while: it is replaced"
         );
         self.relieve([worker.clone()], StopCause::Recycle);
@@ -141,7 +142,7 @@ impl Control {
     fn kill_for_its_memory(&mut self, worker: &WorkerName, look: &Look, limits: MemoryLimits) {
         let (uses, max, incarnation) = (size(look.resident), size(limits.max), look.incarnation);
         tracing::error!(
-            %worker, tenant = %worker.tenant, incarnation, %uses, memory_max = %max,
+            %worker, tenant = worker.tenant.get(), incarnation, %uses, memory_max = %max,
             "as much memory as its hard limit: it is killed"
         );
         // Before the signal: however it ends now, this is why.
@@ -180,7 +181,7 @@ impl Control {
         let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { return };
         if status != ExitStatus::Code(0) && usage.max_resident_bytes >= queue.memory_max / 20 * 19 {
             let (had, max) = (size(usage.max_resident_bytes), size(queue.memory_max));
-            tracing::warn!(%worker, tenant = %worker.tenant, incarnation, %had, memory_max = %max, "it ended near its memory limit");
+            tracing::warn!(%worker, tenant = worker.tenant.get(), incarnation, %had, memory_max = %max, "it ended near its memory limit");
         }
     }
 

@@ -69,7 +69,7 @@ impl Control {
         if !matches!(state, Some(State::Starting { .. } | State::Running { .. })) {
             return;
         }
-        tracing::warn!(%worker, tenant = %worker.tenant, phase = messages.phase.as_str(), ?timeout, "no progress");
+        tracing::warn!(%worker, tenant = worker.tenant.get(), phase = messages.phase.as_str(), ?timeout, "no progress");
         self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Hung });
     }
 

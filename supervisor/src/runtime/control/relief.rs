@@ -59,8 +59,12 @@ impl Control {
 fn relief_is_over(outcome: &Outcome) {
     let Outcome { crew: Crew { queue_type, tenant }, ending, .. } = outcome;
     match ending {
-        Ending::Done => tracing::info!(%tenant, %queue_type, "replaced, with the new process ready first"),
-        Ending::Failed(why) => tracing::warn!(%tenant, %queue_type, why, "not replaced"),
-        Ending::Abandoned => tracing::info!(%tenant, %queue_type, "not replaced: something else came first"),
+        Ending::Done => {
+            tracing::info!(tenant = tenant.get(), %queue_type, "replaced, with the new process ready first");
+        }
+        Ending::Failed(why) => tracing::warn!(tenant = tenant.get(), %queue_type, why, "not replaced"),
+        Ending::Abandoned => {
+            tracing::info!(tenant = tenant.get(), %queue_type, "not replaced: something else came first");
+        }
     }
 }

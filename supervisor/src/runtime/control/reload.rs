@@ -47,6 +47,7 @@ impl Control {
         self.take_up_settings();
         self.parts.log_limits.send_replace(log_watch::limits(&self.parts.settings));
         self.retime();
+        self.tell_memory_limits();
         self.ask_for_room_again();
         for worker in workers {
             self.happened(Event::Replace { worker: worker.clone(), cause: StopCause::Changed });

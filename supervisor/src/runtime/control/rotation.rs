@@ -48,7 +48,12 @@ impl Control {
             (None, Some(current), None) => {
                 let (rotation, first) = Rotation::begin(tenant, current);
                 account.rotation = Some((number, rotation));
-                tracing::info!(%tenant, rotation = number, generation = current, "rotation of its secrets begins");
+                tracing::info!(
+                    tenant = tenant.get(),
+                    rotation = number,
+                    generation = current,
+                    "rotation of its secrets begins"
+                );
                 self.carry_on(tenant, vec![first]);
             }
             (None, _, missing) => {
@@ -63,7 +68,7 @@ impl Control {
     pub(super) fn resume_rotation(&mut self, tenant: TenantId, current: u32, next: u32) {
         self.accounts.rotations += 1;
         let number = self.accounts.rotations;
-        tracing::info!(%tenant, rotation = number, generation = next, "rotation of its secrets goes on");
+        tracing::info!(tenant = tenant.get(), rotation = number, generation = next, "rotation of its secrets goes on");
         let rotation = Rotation::resume(tenant, current, next);
         self.accounts.of.entry(tenant).or_default().rotation = Some((number, rotation));
         self.accounts.touched.insert(tenant);
@@ -75,7 +80,7 @@ impl Control {
 
     pub(super) fn rotation_settled(&mut self, tenant: TenantId, outcome: &Result<u32, Unsettled>) {
         if let Err(Unsettled::Yet(why)) = outcome {
-            tracing::warn!(%tenant, why, "its accounts could not be put in order; it is tried again");
+            tracing::warn!(tenant = tenant.get(), why, "its accounts could not be put in order; it is tried again");
         }
         self.tell_rotation(tenant, |rotation| rotation.settled(outcome));
     }
@@ -174,10 +179,12 @@ impl Control {
         let account = self.accounts.of.entry(tenant).or_default();
         match &outcome {
             Ok(generation) => {
-                tracing::info!(%tenant, rotation, generation, "secrets rotated");
+                tracing::info!(tenant = tenant.get(), rotation, generation, "secrets rotated");
                 account.generation = Some(*generation);
             }
-            Err(why) => tracing::warn!(%tenant, rotation, why, "secrets not rotated; the old ones stay in force"),
+            Err(why) => {
+                tracing::warn!(tenant = tenant.get(), rotation, why, "secrets not rotated; the old ones stay in force");
+            }
         }
         let at = rfc3339(BootTime::now().on_wall_clock());
         account.last_rotation = Some(LastRotation { rotation, ok: outcome.is_ok(), at, detail: outcome.err() });
