@@ -45,7 +45,7 @@ fn shown(fleet: FleetStatus) -> Model {
 }
 
 fn tenants(model: &Model) -> Vec<i64> {
-    model.rows().iter().map(|row| row.name.tenant.get()).collect()
+    model.rows().iter().map(|row| row.name.tenant.to_string().parse().unwrap()).collect()
 }
 
 fn press(model: &mut Model, keys: &str) -> Then {
@@ -129,7 +129,7 @@ fn states_have_a_colour_unless_nobody_wants_any() {
         let terminal = drawn(&shown(three()), in_colour);
         let buffer = terminal.backend().buffer();
         let fatal = (0..8)
-            .find(|y| (0..120).map(|x| buffer[(x, *y)].symbol()).collect::<String>().contains("FATAL  "))
+            .find(|y| (0..120).map(|x| buffer[(x, *y)].symbol()).collect::<String>().contains("transform-7-1"))
             .unwrap();
         assert_eq!(buffer[(27, fatal)].fg, expected);
     }

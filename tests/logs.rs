@@ -1,0 +1,134 @@
+//! What workers write: kept within bounds and shown whole, and `top` in a terminal.
+
+use std::{fmt::Write, fs, os::unix::fs::MetadataExt, path::Path, process::Stdio};
+
+use system_tests::{SOON, Setup, Supervisor, eventually};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Command,
+};
+
+/// Numbered lines, so many as one number has, from each process of the worker in turn.
+const TALKER: &str = r#"
+    file="$0/count"; from=$(cat "$file" 2>/dev/null || echo 0); to=$((from + 300000)); echo "$to" > "$file"
+    seq -f 'line %.0f' "$from" "$((to - 1))"; [ "$to" -ge 1200000 ] && exec sleep 600; exit 0"#;
+
+fn talking(keep: u32) -> Setup {
+    Setup::scripted("[1]")
+        .set("restart", "max_restarts", "100")
+        .set("queues.transform", "ready", "\"exec\"")
+        .set("queues.transform", "log_max_size", "\"1MiB\"")
+        .set("queues.transform", "log_keep", &keep.to_string())
+        .set("queues.transform", "command", &format!("[\"sh\", \"-c\", '''{TALKER}''', \"@HERE@/home\"]"))
+}
+
+fn everything(directory: &Path) -> String {
+    let current = directory.join("log/transform-1-1.log");
+    let older = (1..=20).rev().map(|number| directory.join(format!("log/transform-1-1.log.{number}")));
+    older.chain([current]).filter_map(|path| fs::read_to_string(path).ok()).collect()
+}
+
+fn lines(count: u32) -> String {
+    (0..count).fold(String::new(), |mut text, number| {
+        let _ = writeln!(text, "line {number}");
+        text
+    })
+}
+
+#[tokio::test]
+async fn a_flood_over_several_processes_is_kept_whole_and_followed_whole() {
+    let mut supervisor = Supervisor::prepare(&talking(20));
+    supervisor.start_brain().await;
+    let mut following = Command::new(system_tests::binaries::supervisor());
+    following.args(["logs", "-f", "1", "--lines", "10000", "--config"]).arg(supervisor.config());
+    let mut following = following.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut output = following.stdout.take().unwrap();
+    let mut seen = String::new();
+    let reading = async {
+        let mut block = vec![0; 1 << 16];
+        while !seen.ends_with("line 1199999\n") {
+            let read = output.read(&mut block).await.unwrap();
+            assert!(read > 0, "the command has ended");
+            seen.push_str(std::str::from_utf8(&block[..read]).unwrap());
+        }
+    };
+    tokio::time::timeout(4 * SOON, reading).await.expect("all lines are seen");
+    let first: usize = seen.split_once('\n').unwrap().0.trim_start_matches("line ").parse().unwrap();
+    let all = lines(1_200_000);
+    let beginning = all.find(&format!("line {first}\n")).unwrap();
+    assert!(seen == all[beginning..], "from line {first}");
+    let directory = supervisor.directory().to_owned();
+    assert!(everything(&directory) == all, "what is kept is everything that was written, once");
+
+    // And while it only sleeps, what is too large is made smaller.
+    let current = directory.join("log/transform-1-1.log");
+    eventually("the log is small again", SOON, async || {
+        let size = fs::metadata(&current).unwrap().blocks() * 512;
+        if size <= 1 << 20 { Ok(()) } else { Err(format!("{size} bytes")) }
+    })
+    .await;
+    assert!(everything(&directory) == all, "still");
+    let last = supervisor.cli_ok(&["logs", "1", "--lines", "10000"]).await;
+    assert!(all.ends_with(&last) && last.lines().count() == 10_000);
+}
+
+#[tokio::test]
+async fn a_keeper_that_is_killed_again_and_again_costs_no_line() {
+    let mut supervisor = Supervisor::prepare(&talking(20));
+    supervisor.start_brain().await;
+    for _ in 0..4 {
+        supervisor.kill_keeper().await;
+        supervisor.until("there is a keeper again", |status| status.supervisor.parts["keeper"].ok).await;
+    }
+    let directory = supervisor.directory().to_owned();
+    let read = eventually("the last process has written its lines", 4 * SOON, async || {
+        let text = everything(&directory);
+        if text.ends_with("line 1199999\n") {
+            Ok(text)
+        } else {
+            Err(text.lines().last().unwrap_or_default().to_owned())
+        }
+    })
+    .await;
+    // A process that was killed in the middle of its lines has left out the rest: numbers grow, and none is there twice.
+    let numbers: Vec<u64> = read.split("line ").filter_map(|line| line.trim_end().parse().ok()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1] || pair[1] % 300_000 == 0), "a line is there twice");
+}
+
+#[tokio::test]
+async fn top_draws_in_a_terminal_and_gives_it_back() {
+    let supervisor = Supervisor::start(&Setup::scripted("[1, 12]")).await;
+    supervisor.until_running(&[1, 12]).await;
+    let once = supervisor.cli_ok(&["top", "--once"]).await;
+    assert!(once.contains("transform-12-1") && once.contains("2 RUNNING") && !once.contains('\u{1b}'), "{once}");
+    assert_eq!(supervisor.cli_ok(&["top"]).await.lines().count(), once.lines().count(), "no terminal: the same");
+
+    let command = format!(
+        "stty rows 30 cols 120; stty -a > {0}/before; {1} top --config {2}; stty -a > {0}/after",
+        supervisor.directory().display(),
+        system_tests::binaries::supervisor().display(),
+        supervisor.config().display()
+    );
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--command", &command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut terminal = terminal.kill_on_drop(true).spawn().expect("`script` of util-linux");
+    let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    let mut seen = String::new();
+    let mut block = [0; 4096];
+    let reading = async {
+        while !seen.contains("transform-12-1") {
+            let read = screen.read(&mut block).await.unwrap();
+            assert!(read > 0, "it has ended: {seen}");
+            seen.push_str(&String::from_utf8_lossy(&block[..read]));
+        }
+    };
+    tokio::time::timeout(SOON, reading).await.expect("workers are drawn");
+    assert!(seen.contains("\u{1b}[?1049h"), "a screen of its own: {seen:?}");
+    keys.write_all(b"q").await.unwrap();
+    let mut rest = String::new();
+    tokio::time::timeout(SOON, screen.read_to_string(&mut rest)).await.expect("q leaves").unwrap();
+    tokio::time::timeout(SOON, terminal.wait()).await.expect("and all of it ends").unwrap();
+    assert!(rest.contains("\u{1b}[?1049l"), "the terminal's own screen is back: {rest:?}");
+    let modes = |when| fs::read_to_string(supervisor.directory().join(when)).unwrap();
+    assert_eq!(modes("before"), modes("after"));
+}
