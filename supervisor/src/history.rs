@@ -10,4 +10,4 @@ pub use entry::Entry;
 pub use journal::{Happening, Journal, Missed};
 pub use points::{Point, Points, STEP};
 pub use tally::Tally;
-pub use writer::{Flush, HistoryWriter};
+pub use writer::{Flush, HistoryWriter, source};
