@@ -218,13 +218,15 @@ impl Outside {
                     };
                     tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
                 }
-                if let Some(writer) = self.writer {
-                    tokio::spawn(writer.run());
-                }
+                let history = self.writer.map(|writer| tokio::spawn(writer.run()));
                 if let Some(reconciler) = self.reconciler {
                     tokio::spawn(reconciler.run());
                 }
                 recorder.run(orders, notes).await;
+                // Orders end before the last events are written; the process ends when they are.
+                if let Some(history) = history {
+                    let _ = history.await;
+                }
             });
         };
         thread::Builder::new()
