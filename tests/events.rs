@@ -24,18 +24,18 @@ struct Follower {
 impl Follower {
     fn of(supervisor: &Supervisor, tenant: i64) -> Self {
         let output = supervisor.directory().join("followed");
-        let file = File::create(&output).unwrap();
+        let file = File::create(&output).expect("a file for what it prints");
         let mut command = Command::new(binaries::supervisor());
         command.args(["events", "--follow", "--output", "json"]).arg(tenant.to_string());
         command.arg("--config").arg(supervisor.config()).stdin(Stdio::null()).stdout(file);
-        Self { process: command.spawn().unwrap(), output }
+        Self { process: command.spawn().expect("the command can be started"), output }
     }
 
     fn events(&self) -> Vec<FleetEvent> {
-        let text = fs::read_to_string(&self.output).unwrap();
+        let text = fs::read_to_string(&self.output).expect("what it has printed");
         // The last line may be on its way.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        whole.lines().map(|line| serde_json::from_str(line).expect("an event")).collect()
     }
 
     async fn sees(&self, what: &str, is_it: impl Fn(&FleetEvent) -> bool) {
@@ -72,7 +72,7 @@ fn is_kill(event: &FleetEvent) -> bool {
 
 /// Kills the worker of tenant 1 and waits for its successor.
 async fn crash(supervisor: &Supervisor) {
-    let before = fleet::pid(&supervisor.until_running(&[1]).await, 1).unwrap();
+    let before = fleet::pid(&supervisor.until_running(&[1]).await, 1).expect("it has a process");
     processes::signal(before, Signal::SIGKILL);
     let is_replaced = |status: &_| fleet::running(status, &[1]) && fleet::pid(status, 1) != Some(before);
     supervisor.until("the worker is replaced", is_replaced).await;
@@ -93,10 +93,11 @@ async fn a_crash_is_seen_live_and_remembered_and_who_follows_misses_nothing_over
     supervisor.until_running(&[1, 2]).await;
     crash(&supervisor).await;
     let remembered = async || {
-        let kills = history(&supervisor, "tenant_id=1").await?.into_iter().filter(is_kill).count();
+        let told = history(&supervisor, "tenant_id=1").await?;
+        let kills = told.iter().filter(|event| is_kill(event)).count();
         let written = "SELECT count(*) FROM worker_events WHERE verdict = 'CRASH(SIGKILL)'";
         let written: i64 = platform.database.client().query_one(written, &[]).await.unwrap().get(0);
-        if written == 2 && kills == 2 { Ok(()) } else { Err(format!("{written} written, {kills} told")) }
+        if written == 2 && kills == 2 { Ok(()) } else { Err(format!("{written} written, {kills} told: {told:#?}")) }
     };
     eventually("both crashes are remembered", SOON, remembered).await;
     supervisor.kill_brain();
@@ -182,4 +183,39 @@ async fn events_that_are_too_old_are_forgotten_and_no_others() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_comes_or_goes_is_told_once_and_a_restart_is_no_news() {
+    let platform = Platform::with_tenants(&[1, 2, 3]).await;
+    let setup = Setup::on(&platform).set("database", "refresh", "\"200ms\"");
+    let mut supervisor = Supervisor::start(&setup).await;
+    supervisor.until_running(&[1, 2, 3]).await;
+    platform.add_tenant(4).await;
+    supervisor.until_running(&[4]).await;
+    platform.database.client().batch_execute("UPDATE tenants SET active = false WHERE id = 3").await.unwrap();
+    supervisor.until("tenant 3 is gone", |status| fleet::worker(status, 3).is_none()).await;
+    supervisor.signal(Signal::SIGTERM);
+    supervisor.ended().await;
+    supervisor.start_brain().await;
+    supervisor.until_running(&[1, 2, 4]).await;
+    let told: Vec<_> = history(&supervisor, "")
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|event| event.kind == EventKind::Tenants)
+        .map(|event| (event.tenant_id.map(|tenant| tenant.get()), event.reason))
+        .collect();
+    let words: Vec<_> = told.iter().map(|(tenant, reason)| (*tenant, reason.as_str())).collect();
+    let expected = [
+        (None, "3 tenants added, 0 removed: 3 now, from the database"),
+        (Some(1), "tenant 1 added"),
+        (Some(2), "tenant 2 added"),
+        (Some(3), "tenant 3 added"),
+        (None, "1 tenants added, 0 removed: 4 now, from the database"),
+        (Some(4), "tenant 4 added"),
+        (None, "0 tenants added, 1 removed: 3 now, from the database"),
+        (Some(3), "tenant 3 removed"),
+    ];
+    assert_eq!(words, expected);
 }

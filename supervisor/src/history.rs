@@ -12,4 +12,4 @@ pub use journal::{Happening, Journal, Missed};
 pub use looks::Looks;
 pub use points::{Point, Points, STEP};
 pub use tally::Tally;
-pub use writer::{Flush, HistoryWriter};
+pub use writer::{Flush, HistoryWriter, source};

@@ -61,6 +61,7 @@ pub(super) async fn events(
         return Err(Refusal::bad_request("invalid_parameter", format!("limit must be from 1 to {}", PAGE.1)));
     }
     let filter = EventFilter {
+        source: None,
         tenant,
         worker: wanted.worker,
         verdict: wanted.verdict,

@@ -56,7 +56,14 @@ enum Form {
 /// Shows events, the oldest first.
 pub(super) async fn events(place: &Place, arguments: &Arguments) -> Result<ExitCode, Report> {
     let client = place.client()?;
-    let past = past(&client, arguments).await.into_diagnostic()?;
+    let past = match past(&client, arguments).await {
+        // What happens can be told even while nobody can look up what has happened.
+        Err(error @ ClientError::Refused(_)) if arguments.follow => {
+            output::remark(&format!("What has happened cannot be shown: {error}"));
+            Vec::new()
+        }
+        past => past.into_diagnostic()?,
+    };
     for event in &past {
         show(event, arguments.output)?;
     }

@@ -34,6 +34,11 @@ const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// PostgreSQL's class of errors that say that a value cannot be stored.
 const DATA_EXCEPTION: &str = "22";
 
+/// What this supervisor's events are known by in the database.
+pub fn source() -> String {
+    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Asks the writer to write everything that there is.
 #[derive(Debug, Clone)]
 pub struct Flush {
@@ -83,7 +88,7 @@ impl HistoryWriter {
         let news = journal.listen();
         let (requests, flushes) = mpsc::channel(4);
         let flush = Flush { requests, journal: journal.clone() };
-        let source = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let source = source();
         let (waiting, forget_at) = (Vec::new(), Instant::now());
         let (lost_told, trouble_told) = (0, false);
         let writer =
@@ -115,7 +120,7 @@ impl HistoryWriter {
         let url = self.settings.own_url().map_err(|error| error.to_string())?;
         let (client, mut lost, _) =
             connect(&url, "etl-supervisor history").await.map_err(|error| in_one_line(&error))?;
-        let newest = answered(history::newest(&client)).await?.map_err(|error| in_one_line(&error))?;
+        let newest = answered(history::newest(&client, &self.source)).await?.map_err(|error| in_one_line(&error))?;
         self.journal.raise(newest);
         loop {
             self.write_all(&client).await?;

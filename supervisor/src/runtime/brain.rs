@@ -240,9 +240,7 @@ impl Outside {
                     };
                     tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
                 }
-                if let Some(writer) = self.writer {
-                    tokio::spawn(writer.run());
-                }
+                let history = self.writer.map(|writer| tokio::spawn(writer.run()));
                 if let Some(exporter) = self.exporter {
                     tokio::spawn(exporter.run());
                 }
@@ -251,6 +249,10 @@ impl Outside {
                 }
                 tokio::spawn(self.log_watch.run());
                 recorder.run(orders, notes).await;
+                // Orders end before the last events are written; the process ends when they are.
+                if let Some(history) = history {
+                    let _ = history.await;
+                }
             });
         };
         thread::Builder::new()

@@ -24,6 +24,8 @@ const FORGOTTEN_AT_ONCE: i64 = 5_000;
 /// Which events; a field that is `None` does not limit.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
+    /// Of this supervisor, where several use one database.
+    pub source: Option<String>,
     /// Whose.
     pub tenant: Option<TenantId>,
     /// Of this worker.
@@ -75,9 +77,10 @@ pub async fn append(client: &Client, entries: &[Arc<Entry>], source: &str) -> Re
     client.query_typed(INSERT, &[(&document, Type::TEXT), (&source, Type::TEXT)]).await.map(drop)
 }
 
-/// The highest id there is.
-pub async fn newest(client: &Client) -> Result<u64, Error> {
-    let row = client.query_one("SELECT coalesce(max(id), 0) FROM worker_events", &[]).await?;
+/// The highest id that this supervisor has given.
+pub async fn newest(client: &Client, source: &str) -> Result<u64, Error> {
+    const SELECT: &str = "SELECT coalesce(max(id), 0) FROM worker_events WHERE source = $1";
+    let row = client.query_one(SELECT, &[&source]).await?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
@@ -100,11 +103,11 @@ impl Session<'_> {
         self.events(filter, "ASC", limit).await
     }
 
-    /// Whether nothing behind this id has been forgotten: the oldest are forgotten first.
-    pub async fn remembers(&self, id: u64) -> Result<bool, StoreError> {
-        const SELECT: &str = "SELECT coalesce(min(id) <= $1, false) FROM worker_events";
+    /// Whether nothing of this supervisor behind this id has been forgotten: the oldest are forgotten first.
+    pub async fn remembers(&self, id: u64, source: &str) -> Result<bool, StoreError> {
+        const SELECT: &str = "SELECT EXISTS (SELECT FROM worker_events WHERE id <= $1 AND source = $2)";
         let id = i64::try_from(id).unwrap_or(i64::MAX);
-        let row = answer("reading the history", self.client.query_one(SELECT, &[&id])).await?;
+        let row = answer("reading the history", self.client.query_one(SELECT, &[&id, &source])).await?;
         Ok(row.get(0))
     }
 
@@ -114,14 +117,14 @@ impl Session<'_> {
              WHERE ($1::bigint IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR worker = $2)
              AND ($3::text IS NULL OR verdict = $3) AND ($4::timestamptz IS NULL OR at >= $4)
              AND ($5::timestamptz IS NULL OR at < $5) AND ($6::bigint IS NULL OR id < $6)
-             AND ($7::bigint IS NULL OR id > $7) ORDER BY id {order} LIMIT $8::bigint"
+             AND ($7::bigint IS NULL OR id > $7) AND ($9::text IS NULL OR source = $9) ORDER BY id {order} LIMIT $8::bigint"
         );
         let tenant = filter.tenant.map(TenantId::get);
         let worker = filter.worker.as_ref().map(ToString::to_string);
         let verdict = filter.verdict.as_ref().map(ToString::to_string);
         let id = |id: Option<u64>| id.map(|id| i64::try_from(id).unwrap_or(i64::MAX));
         let (before, after) = (id(filter.before), id(filter.after));
-        let parameters: [(&(dyn ToSql + Sync), Type); 8] = [
+        let parameters: [(&(dyn ToSql + Sync), Type); 9] = [
             (&tenant, Type::INT8),
             (&worker, Type::TEXT),
             (&verdict, Type::TEXT),
@@ -130,6 +133,7 @@ impl Session<'_> {
             (&before, Type::INT8),
             (&after, Type::INT8),
             (&limit, Type::INT8),
+            (&filter.source, Type::TEXT),
         ];
         // A plan for these very values: what is null vanishes from it.
         let rows = answer("reading the history", self.client.query_typed(&select, &parameters)).await?;

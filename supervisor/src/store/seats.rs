@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-/// Connections that the supervisor may have open itself: it watches the tenants, takes in what the broker gives up, looks after
+/// Connections that the supervisor may have open itself: it watches the tenants, writes the history, takes in what the broker gives up, looks after
 /// raw rows and accounts, and serves up to four operators; and commands such as `doctor` come beside it.
 const OWN: u64 = 12;
 

@@ -1,6 +1,6 @@
 //! How a stream begins: with what the client has missed since the last event that it knows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use axum::body::Bytes;
 use etl_shared::TenantId;
@@ -8,7 +8,7 @@ use etl_shared::TenantId;
 use super::super::Api;
 use crate::{
     causes::in_one_line,
-    history::Entry,
+    history::{Entry, source},
     store::{StoreError, history::EventFilter},
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn open(api: &Api, only: Option<TenantId>, known: Option<u64>) 
         true => Ok(recent.collect()),
         // In this order: what is no longer among the first is in the second or, being written, in the third.
         false if known > last => Err("this event is not known here".to_owned()),
-        false => older(api, only, known).await.map(|mut older| {
+        false => older(api, only, known..=last).await.map(|mut older| {
             older.extend(recent);
             older
         }),
@@ -62,9 +62,10 @@ pub(super) async fn open(api: &Api, only: Option<TenantId>, known: Option<u64>) 
     Opening { text, last }
 }
 
-/// What the journal no longer has, by id; or why that cannot be said.
-async fn older(api: &Api, only: Option<TenantId>, known: u64) -> Result<BTreeMap<u64, Bytes>, String> {
-    let journal = &api.context.journal;
+/// What has happened behind the first id up to the last, by id; or why that cannot be said. What happens while it is put together
+/// comes with the stream, and must not come here too.
+async fn older(api: &Api, only: Option<TenantId>, ids: RangeInclusive<u64>) -> Result<BTreeMap<u64, Bytes>, String> {
+    let (journal, known, last) = (&api.context.journal, *ids.start(), *ids.end());
     let unwritten = journal.unwritten(usize::MAX);
     if journal.lost().1 > known {
         return Err("events behind this one were lost while the database took none".to_owned());
@@ -72,10 +73,17 @@ async fn older(api: &Api, only: Option<TenantId>, known: u64) -> Result<BTreeMap
     let Some(store) = &api.store else {
         return Err("this event is too old, and there is no database that would remember more".to_owned());
     };
-    let filter = EventFilter { tenant: only, after: Some(known), ..EventFilter::default() };
+    let source = source();
+    let filter = EventFilter {
+        source: Some(source.clone()),
+        tenant: only,
+        after: Some(known),
+        before: Some(last + 1),
+        ..EventFilter::default()
+    };
     let reading = async {
         let session = store.session().await?;
-        let reaches_back = session.remembers(known).await?;
+        let reaches_back = session.remembers(known, &source).await?;
         let most = i64::try_from(MOST).unwrap_or(i64::MAX);
         Ok::<_, StoreError>((reaches_back, session.oldest_events(&filter, most).await?))
     };
@@ -89,7 +97,9 @@ async fn older(api: &Api, only: Option<TenantId>, known: u64) -> Result<BTreeMap
     if written.len() >= MOST {
         return Err(format!("more than {MOST} events were missed"));
     }
-    let unwritten = unwritten.iter().filter(|entry| entry.id() > known && (only.is_none() || entry.tenant() == only));
+    let unwritten = unwritten
+        .iter()
+        .filter(|entry| entry.id() > known && entry.id() <= last && (only.is_none() || entry.tenant() == only));
     let unwritten = unwritten.map(|entry| (entry.id(), entry.frame().clone()));
     Ok(written.iter().map(|event| (event.id, Entry::of(event).frame().clone())).chain(unwritten).collect())
 }
