@@ -28,7 +28,8 @@ pub(super) fn document(document: &SettingsDocument, form: Form) -> Result<(), Re
     match &document.updated_at {
         Some(at) => output::remark(&format!("* set for tenant {}, changed last at {at} by {by}", document.tenant_id)),
         None => {
-            output::remark(&format!("Nothing is set for tenant {}: this is the configuration.", document.tenant_id))
+            let tenant = document.tenant_id;
+            output::remark(&format!("Nothing is set for tenant {tenant}: this is the configuration."));
         }
     }
     Ok(())
