@@ -6,6 +6,7 @@ pub(crate) mod fleet;
 mod health;
 mod logs;
 mod server;
+mod settings;
 mod status;
 mod stopping;
 mod tokens;
