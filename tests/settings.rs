@@ -1,5 +1,7 @@
 //! What people set for single tenants, on a real supervisor, worker, broker and database.
 
+#[path = "settings/accounts.rs"]
+mod accounts;
 #[path = "settings/command_line.rs"]
 mod command_line;
 #[path = "settings/jobs.rs"]

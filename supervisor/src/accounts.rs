@@ -20,7 +20,7 @@ mod task;
 pub use addresses::{Addresses, AddressesError};
 pub use database::{Walls, WallsError};
 pub use derive::{Kind, MasterKey, MasterKeyError};
-pub use desk::WantedTenants;
+pub use desk::{Crews, WantedTenants};
 pub use leftover::leftover;
 pub(crate) use leftover::warn_of_leftover;
 pub use names::Names;

@@ -6,6 +6,7 @@ mod depth;
 mod ensure;
 mod management;
 mod policy;
+mod rates;
 mod task;
 mod users;
 

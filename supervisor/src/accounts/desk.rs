@@ -20,6 +20,9 @@ const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// The tenants that should have accounts; `None` as long as nobody knows, and then nothing is revoked.
 pub type WantedTenants = Option<Arc<BTreeSet<TenantId>>>;
 
+/// How many workers a tenant has, where that is not what the configuration says.
+pub type Crews = Arc<BTreeMap<TenantId, u32>>;
+
 #[derive(Debug, Default)]
 struct Entry {
     orders: VecDeque<AccountOrder>,
@@ -60,6 +63,16 @@ impl Desk {
             self.entries.values_mut().for_each(|entry| entry.dirty = true);
         }
         self.wanted = wanted;
+    }
+
+    /// Somebody has another number of workers.
+    pub(super) fn crews_changed(&mut self, before: &Crews, now: &Crews) {
+        for tenant in before.keys().chain(now.keys()).filter(|tenant| before.get(tenant) != now.get(tenant)) {
+            // Whoever has no accounts gets none for it.
+            if let Some(entry) = self.entries.get_mut(tenant) {
+                entry.dirty = true;
+            }
+        }
     }
 
     pub(super) fn order(&mut self, order: AccountOrder) {

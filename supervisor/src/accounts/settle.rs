@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use etl_shared::TenantId;
+use tokio::sync::watch;
 use tokio_postgres::Client;
 
 use super::{
-    AccountOrder, Kind, MasterKey, Names,
+    AccountOrder, Crews, Kind, MasterKey, Names,
     broker::{self, UserFacts},
     database::{Account, Claim, Ledger, RoleFacts, Roles, State, verifier},
 };
@@ -23,6 +24,8 @@ pub(super) struct Site {
     pub(super) management: Management,
     pub(super) client: Client,
     pub(super) roles: Roles,
+    /// Tenants with a number of workers of their own.
+    pub(super) crews: watch::Receiver<Crews>,
     /// Why no account may be made: tenants would not be kept apart. Those that there are can still be put right and taken away.
     pub(super) open: Option<String>,
 }
@@ -98,6 +101,12 @@ impl Look {
 }
 
 impl Site {
+    /// A role may have as many connections as its tenant's workers need.
+    fn roles_of(&self, tenant: TenantId) -> Roles {
+        let workers = self.crews.borrow().get(&tenant).copied();
+        workers.map_or_else(|| self.roles.clone(), |workers| self.roles.clone().with_workers(workers))
+    }
+
     /// Does the job. With `seen`, nothing is asked again that was seen a moment ago.
     pub(super) async fn settle(&self, job: &Job, seen: Option<(&[Account], &Look)>) -> Result<Standing, Problem> {
         let tenant = job.tenant;
@@ -194,7 +203,7 @@ impl Site {
             return Err(foreign("broker"));
         }
         let verifier = verifier(self.key.password(Kind::Database, tenant, account.generation)).await;
-        let creation = self.roles.creation(&account.name, &verifier);
+        let creation = self.roles_of(tenant).creation(&account.name, &verifier);
         match Ledger(&self.client).claim(tenant, &account, &creation).await {
             Ok(Claim::Made) => {}
             Ok(Claim::Foreign) => return Err(foreign("database server")),
@@ -238,11 +247,11 @@ impl Site {
                     "the role {name} may more than a tenant may (superuser, CREATEROLE, BYPASSRLS, …): drop it"
                 )));
             }
-            Some(role) if made && !anew => self.roles.repair(name, role, None),
-            Some(role) => self.roles.repair(name, role, Some(&verifier(password(Kind::Database)).await)),
+            Some(role) if made && !anew => self.roles_of(tenant).repair(name, role, None),
+            Some(role) => self.roles_of(tenant).repair(name, role, Some(&verifier(password(Kind::Database)).await)),
             None => {
                 self.may_make()?;
-                self.roles.creation(name, &verifier(password(Kind::Database)).await)
+                self.roles_of(tenant).creation(name, &verifier(password(Kind::Database)).await)
             }
         };
         if !statements.is_empty() {

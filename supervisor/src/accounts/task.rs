@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     AccountNews, AccountOrder, MasterKey, MasterKeyError, Names, Walls,
     database::{Accounts, Ledger, Roles, State},
-    desk::{Desk, WantedTenants},
+    desk::{Crews, Desk, WantedTenants},
     settle::{Job, Look, Problem, Site, Standing, generation_of},
 };
 use crate::{
@@ -56,7 +56,10 @@ pub struct AccountsTask {
     key: MasterKey,
     management: Management,
     database: Database,
-    connections: i32,
+    /// Of each tenant, unless it has a number of its own.
+    workers: u32,
+    crews: watch::Receiver<Crews>,
+    crews_known: Crews,
     wanted: watch::Receiver<WantedTenants>,
     orders: mpsc::UnboundedReceiver<AccountOrder>,
     tell: Box<dyn Fn(AccountNews) + Send + Sync>,
@@ -95,14 +98,15 @@ impl AccountsTask {
         let key = MasterKey::read(file.ok_or_else(|| lacks("credentials.master_key_file"))?)?;
         let broker = settings.broker.as_ref().ok_or_else(|| lacks("[broker] url"))?;
         let management = Management::of(broker).map_err(AccountsError::Settings)?;
-        let workers: i32 = settings.queues.values().map(|queue| i32::from(queue.workers)).sum();
+        let workers = settings.queues.values().map(|queue| u32::from(queue.workers)).sum();
         Ok(Some(Self {
             names: Names::of(&settings.credentials),
             key,
             management: management.ok_or_else(|| lacks("broker.management_url"))?,
             database: settings.database.clone().ok_or_else(|| lacks("[database] url"))?,
-            // A worker has one; its predecessor may not have given up its own yet, and somebody may run one by hand.
-            connections: 2 * workers + 2,
+            workers,
+            crews: watch::channel(Crews::default()).1,
+            crews_known: Crews::default(),
             wanted,
             orders,
             tell: Box::new(tell),
@@ -110,6 +114,12 @@ impl AccountsTask {
             look_at: Instant::now(),
             last_problem: None,
         }))
+    }
+
+    /// With tenants that have a number of workers of their own.
+    #[must_use]
+    pub fn with_crews(self, crews: watch::Receiver<Crews>) -> Self {
+        Self { crews, ..self }
     }
 
     /// Until the supervisor ends.
@@ -197,7 +207,8 @@ impl AccountsTask {
             key: self.key.clone(),
             management: self.management.clone(),
             client,
-            roles: Roles { group: self.names.tenant_role(), connections: self.connections },
+            roles: Roles { group: self.names.tenant_role(), connections: 0 }.with_workers(self.workers),
+            crews: self.crews.clone(),
             open,
         });
         let mut running: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
@@ -222,6 +233,11 @@ impl AccountsTask {
                     if changed.is_err() { return Ok(()) }
                     let wanted = self.wanted.borrow_and_update().clone();
                     self.desk.want(wanted);
+                }
+                Ok(()) = self.crews.changed() => {
+                    let crews = self.crews.borrow_and_update().clone();
+                    self.desk.crews_changed(&self.crews_known, &crews);
+                    self.crews_known = crews;
                 }
                 order = self.orders.recv() => match order {
                     Some(order) => self.desk.order(order),

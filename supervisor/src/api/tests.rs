@@ -11,6 +11,7 @@ mod metrics;
 mod overview;
 mod server;
 mod session;
+mod settings;
 mod status;
 mod stopping;
 mod tokens;

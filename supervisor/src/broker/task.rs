@@ -1,7 +1,7 @@
 //! The task that keeps a connection to the broker for as long as the supervisor runs.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -9,17 +9,19 @@ use std::{
 use etl_shared::amqp;
 use lapin::Connection;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{self, Instant},
 };
 
 use super::{
     depth::depths,
     ensure::{EnsureError, ensure},
+    management::Management,
     policy::Safeguard,
+    rates::{Rates, RatesTask},
 };
 use crate::{
-    runtime::News,
+    runtime::{News, view::QueueSample},
     settings::{Broker, QueueKind},
 };
 
@@ -50,6 +52,10 @@ pub struct BrokerTask {
     /// How deep they are is read next.
     depth_at: Instant,
     last_word: Option<(bool, String)>,
+    /// What the management API tells, where one is configured, and who is to be told that something changes.
+    rates: Option<(watch::Receiver<Rates>, Arc<Notify>)>,
+    /// Messages and consumers of the last reading.
+    depths: HashMap<String, (u32, u32)>,
 }
 
 impl BrokerTask {
@@ -64,11 +70,14 @@ impl BrokerTask {
             refused: HashMap::new(),
             depth_at: Instant::now(),
             last_word: None,
+            rates: None,
+            depths: HashMap::new(),
         }
     }
 
     /// Until the supervisor ends.
     pub async fn run(mut self) {
+        self.watch_rates();
         let mut delay = RECONNECT.0;
         loop {
             match self.connect().await {
@@ -85,6 +94,18 @@ impl BrokerTask {
             }
             time::sleep(delay).await;
             delay = (delay * 2).min(RECONNECT.1);
+        }
+    }
+
+    fn watch_rates(&mut self) {
+        match Management::of(&self.settings) {
+            Ok(Some(management)) => {
+                let (task, rates, stirred) = RatesTask::new(management);
+                tokio::spawn(task.run());
+                self.rates = Some((rates, stirred));
+            }
+            Ok(None) => {}
+            Err(problem) => tracing::warn!(problem, "queues are shown without rates"),
         }
     }
 
@@ -185,9 +206,28 @@ impl BrokerTask {
         if connection.status().connected() {
             // One that has gone since is made again in the next round.
             self.ready.retain(|queue| samples.contains_key(queue));
+            let samples = self.with_rates(samples);
             self.tell(News::Depths(samples));
         }
         Ok(())
+    }
+
+    fn with_rates(&mut self, mut samples: BTreeMap<String, QueueSample>) -> BTreeMap<String, QueueSample> {
+        let Some((rates, stirred)) = &self.rates else { return samples };
+        let depths =
+            samples.iter().map(|(queue, sample)| (queue.clone(), (sample.messages_ready, sample.consumers))).collect();
+        if depths != self.depths {
+            stirred.notify_one();
+            self.depths = depths;
+        }
+        let rates = rates.borrow();
+        for (queue, sample) in &mut samples {
+            if let Some(rates) = rates.get(queue) {
+                *sample = rates.complete(*sample);
+            }
+        }
+        drop(rates);
+        samples
     }
 
     fn say(&mut self, ok: bool, detail: String) {

@@ -40,8 +40,9 @@ impl Limits {
             wanted.push((Resource::RLIMIT_DATA, queue.memory_max.saturating_mul(2)));
         }
         if own_user && !grouped("pids") {
-            // The kernel counts all processes of a user: those of the tenant's other workers too, and of one that takes over.
-            let workers = u64::from(queue.workers.max(slot)) + 1;
+            // The kernel counts all processes of a user: those of the tenant's other workers too, as many as it may get without an
+            // admin, and of one that takes over.
+            let workers = u64::from(queue.most_workers().max(slot)) + 1;
             wanted.push((Resource::RLIMIT_NPROC, queue.tasks_max.saturating_mul(workers)));
         }
         wanted.into_iter().map(|(resource, most)| Limit { resource, most: most.min(self.hard(resource)) }).collect()
@@ -60,7 +61,14 @@ mod tests {
     fn what_a_control_group_limits_is_not_limited_again_and_nothing_is_raised() {
         let hard = vec![(Resource::RLIMIT_NOFILE, 512)];
         let limits = Limits { hard };
-        let queue = Queue { open_files: 1024, memory_max: 1 << 30, tasks_max: 10, workers: 2, ..Queue::default() };
+        let queue = Queue {
+            open_files: 1024,
+            memory_max: 1 << 30,
+            tasks_max: 10,
+            workers: 2,
+            workers_max: 2,
+            ..Queue::default()
+        };
         let of = |own_user, grouped: &[&str]| {
             let limits = limits.of(&queue, 1, own_user, |name| grouped.contains(&name));
             move |resource| limits.iter().find(|limit| limit.resource == resource).map(|limit| limit.most)

@@ -28,7 +28,7 @@ use super::{
     strikes_file,
 };
 use crate::{
-    accounts::{AccountsError, AccountsTask, Addresses, AddressesError, warn_of_leftover},
+    accounts::{AccountsError, AccountsTask, Addresses, AddressesError, Crews, warn_of_leftover},
     api,
     audit::{AuditLog, AuditWriter},
     broker::{Backstop, BrokerTask},
@@ -308,13 +308,14 @@ fn accounts(
 ) -> Result<Option<(AccountParts, AccountsTask)>, BrainError> {
     let (orders, ordered) = mpsc::unbounded_channel();
     let (wanted, seen) = watch::channel(None);
+    let (crews, crews_seen) = watch::channel(Crews::default());
     let tell = move |told| {
         let _ = news.send(News::Account(told));
     };
     let Some(task) = AccountsTask::new(settings, seen, ordered, tell)? else { return Ok(None) };
     let (Some(broker), Some(database)) = (&settings.broker, &settings.database) else { return Ok(None) };
     let addresses = Addresses::of(&settings.credentials, broker, database)?;
-    Ok(Some((AccountParts { addresses, orders, wanted }, task)))
+    Ok(Some((AccountParts { addresses, orders, wanted, crews }, task.with_crews(crews_seen))))
 }
 
 fn prepare(path: &Path, mode: u32) -> Result<(), BrainError> {

@@ -118,6 +118,18 @@ impl Overrides {
         Some(rules.get(&worker.queue_type)?.with(self.of(worker.tenant, &worker.queue_type), now))
     }
 
+    /// How many workers of all kinds each tenant has for whom anything is set.
+    pub fn crews(&self, rules: &Rules) -> BTreeMap<TenantId, u32> {
+        let of = |set: &TenantOverrides| {
+            let each = rules.iter().map(|(queue_type, rules)| {
+                // A pause has no say in it: the workers come back.
+                u32::from(rules.with(set.queues.get(queue_type), SystemTime::UNIX_EPOCH).workers)
+            });
+            each.sum()
+        };
+        self.0.iter().map(|(tenant, set)| (*tenant, of(set))).collect()
+    }
+
     /// When the next pause ends.
     pub fn next_resume(&self, now: SystemTime) -> Option<SystemTime> {
         let set = self.0.values().flat_map(|tenant| tenant.queues.values());

@@ -65,6 +65,12 @@ pub(in crate::accounts) async fn verifier(password: SecretString) -> String {
 }
 
 impl Roles {
+    /// As many connections as so many workers need: each has one; its predecessor may not have given up its own yet, and somebody may
+    /// run one by hand.
+    pub(in crate::accounts) fn with_workers(self, workers: u32) -> Self {
+        Self { connections: i32::try_from(workers).unwrap_or(i32::MAX).saturating_mul(2).saturating_add(2), ..self }
+    }
+
     /// Those of the roles that there are.
     pub(in crate::accounts) async fn facts(
         client: &Client,

@@ -9,6 +9,20 @@ fn wanted(ids: &[i64]) -> WantedTenants {
     Some(Arc::new(ids.iter().map(|id| tenant(*id)).collect()))
 }
 
+#[test]
+fn another_number_of_workers_is_a_reason_to_look_at_the_accounts_of_that_tenant() {
+    let (mut desk, now) = (Desk::default(), Instant::now());
+    desk.want(wanted(&[1, 2]));
+    for id in [1, 2] {
+        let job = desk.start(tenant(id));
+        desk.finish(&job, Ok(FINE), now);
+    }
+    assert!(desk.due(now, 9).is_empty());
+    let crews = |set: &[(i64, u32)]| Crews::new(set.iter().map(|(id, workers)| (tenant(*id), *workers)).collect());
+    desk.crews_changed(&crews(&[(1, 3)]), &crews(&[(1, 3), (2, 4), (3, 1)]));
+    assert_eq!(desk.due(now, 9), [tenant(2)], "not the first, which has what it had, nor one that has no accounts");
+}
+
 const FINE: Standing = Standing { current: Some(1), next: None, recorded: true };
 
 fn later() -> Problem {

@@ -25,12 +25,11 @@ pub(super) fn document(document: &SettingsDocument, form: Form) -> Result<(), Re
         output::line(&line(kind.as_str(), document.queues.get(kind).unwrap_or(&nothing), holds))?;
     }
     let by = document.updated_by.as_deref().unwrap_or_default();
-    match &document.updated_at {
-        Some(at) => output::remark(&format!("* set for tenant {}, changed last at {at} by {by}", document.tenant_id)),
-        None => {
-            output::remark(&format!("Nothing is set for tenant {}: this is the configuration.", document.tenant_id))
-        }
-    }
+    let tenant = document.tenant_id;
+    output::remark(&document.updated_at.as_ref().map_or_else(
+        || format!("Nothing is set for tenant {tenant}: this is the configuration."),
+        |at| format!("* set for tenant {tenant}, changed last at {at} by {by}"),
+    ));
     Ok(())
 }
 

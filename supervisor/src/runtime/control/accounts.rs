@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Control, tenants::LAST_KNOWN};
 use crate::{
-    accounts::{AccountNews, AccountOrder, Addresses, Rotation, WantedTenants},
+    accounts::{AccountNews, AccountOrder, Addresses, Crews, Rotation, WantedTenants},
     lifecycle::{Dependency, Event, Purpose, Slot, State},
 };
 
@@ -32,6 +32,8 @@ pub(in crate::runtime) struct AccountParts {
     pub orders: mpsc::UnboundedSender<AccountOrder>,
     /// Who should have some.
     pub wanted: watch::Sender<WantedTenants>,
+    /// Who has a number of workers of their own.
+    pub crews: watch::Sender<Crews>,
 }
 
 /// What the loop knows of them.
@@ -120,6 +122,12 @@ impl Control {
     /// Every listed tenant should have accounts, and whoever still has a worker: it leaves before they are taken away.
     pub(super) fn want_accounts(&mut self) {
         let Some(parts) = &self.parts.accounts else { return };
+        let crews: Crews = Arc::new(self.parts.overrides.crews(&self.settings_of_tenants.rules));
+        parts.crews.send_if_modified(|current| {
+            let modified = *current != crews;
+            *current = crews;
+            modified
+        });
         // The list of an earlier life may be too old to take anybody's accounts away.
         let listed = self.tenants.as_ref().filter(|_| self.tenants_source != LAST_KNOWN);
         let wanted = listed.map(|listed| {
