@@ -34,7 +34,9 @@ pub(crate) async fn attempts(scene: &Scene) -> Vec<Attempt> {
         let tries = [
             (
                 "two Authorization headers",
-                head(&format!("Authorization: Bearer x\r\nContent-Length: {length}\r\n\r\n{body}")),
+                head(&format!(
+                    "Connection: close\r\nAuthorization: Bearer x\r\nContent-Length: {length}\r\n\r\n{body}"
+                )),
             ),
             (
                 "two different Content-Length headers",
@@ -79,7 +81,7 @@ pub(crate) async fn attempts(scene: &Scene) -> Vec<Attempt> {
                 head(&format!("Connection: close\r\nContent-Length: {}\r\n\r\n{deep}", deep.len()))
             }),
             ("another protocol", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
-            ("TRACE", format!("TRACE / HTTP/1.1\r\nHost: localhost\r\n{own}Connection: close\r\n\r\n")),
+            ("TRACE", format!("TRACE /livez HTTP/1.1\r\nHost: localhost\r\n{own}Connection: close\r\n\r\n")),
             ("CONNECT", format!("CONNECT localhost:22 HTTP/1.1\r\nHost: localhost\r\n{own}Connection: close\r\n\r\n")),
         ];
         let mut attempts = Vec::new();

@@ -60,6 +60,10 @@ impl Answer {
 
 impl Server {
     pub(super) fn start(view: FleetView) -> Self {
+        Self::start_with(view, crate::settings::Auth::default())
+    }
+
+    pub(super) fn start_with(view: FleetView, auth: crate::settings::Auth) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let runtime = Runtime { directory: at("run"), log_directory: at("log"), state_directory: at("state") };
@@ -73,7 +77,7 @@ impl Server {
             runtime: runtime.clone(),
             listen: Some(([127, 0, 0, 1], 0).into()),
             api: crate::settings::Api::default(),
-            auth: crate::settings::Auth::default(),
+            auth,
             required_parts: vec!["keeper", "broker", "database"],
             started_at: SystemTime::now(),
             broker: None,
