@@ -49,7 +49,7 @@ pub fn all_refused_as_documented(section: &str, attempts: &[Attempt]) {
     }
     panic!(
         "docs/security.md does not show what was refused {section}; if this is right, renew it with\n  \
-         UPDATE_DOCS=1 cargo test -p system-tests --test walls --test accounts\n--- shown\n{shown}--- found\n{table}"
+         UPDATE_DOCS=1 cargo test -p system-tests --test walls --test accounts --test attacks\n--- shown\n{shown}--- found\n{table}"
     );
 }
 

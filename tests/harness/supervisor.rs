@@ -147,6 +147,11 @@ impl Supervisor {
         call.to_socket(&self.run_directory().join("api.sock")).await
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Sends a request over TCP.
     pub async fn tcp(&self, call: Call) -> Reply {
         self.tcp_result(call).await.expect("the API answers over TCP")

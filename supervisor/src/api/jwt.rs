@@ -198,4 +198,4 @@ const fn algorithm(configured: settings::Algorithm) -> Algorithm {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::api) mod tests;

@@ -3,7 +3,11 @@
 use etl_shared::api::Role;
 use hyper::Method;
 
-use super::{fleet::synthetic, server::Server};
+use super::{
+    fleet::synthetic,
+    server::{Answer, Server},
+};
+use crate::api::jwt::tests::platform::{hs256, now};
 
 /// Everybody who may call: on the machine, an admin's token, an operator's and a viewer's of tenant 1, nobody.
 const CALLERS: [&str; 5] = ["machine", "admin", "operator", "viewer", "nobody"];
@@ -97,35 +101,107 @@ const TABLE: &[Row] = &[
     ("GET", "/metrics", "", ["200"; 5]),
 ];
 
-#[tokio::test]
-async fn every_endpoint_answers_every_caller_as_the_table_says() {
-    let server = Server::start(synthetic(2));
-    let tokens = [
-        server.token(Role::Admin, None).await.token,
-        server.token(Role::Operator, Some(1)).await.token,
-        server.token(Role::Viewer, Some(1)).await.token,
-    ];
+/// How somebody shows who he is.
+#[derive(Debug, Clone, PartialEq)]
+enum Shows {
+    /// By the unix socket.
+    Socket,
+    /// `Authorization`, with an API token or a JWT.
+    Bearer(String),
+    /// The page's cookie and its word.
+    Cookie(String, String),
+    Nothing,
+}
+
+impl Shows {
+    async fn ask(&self, server: &Server, method: Method, path: &str, body: &str) -> Answer {
+        match self {
+            Self::Socket => server.local(method, path, body).await,
+            Self::Bearer(token) => server.remote(Some(token), method, path, body).await,
+            Self::Cookie(cookie, word) => {
+                server.with(&[("cookie", cookie), ("x-csrf-token", word)], method, path, body).await
+            }
+            Self::Nothing => server.remote(None, method, path, body).await,
+        }
+    }
+}
+
+/// Every row as everybody in `CALLERS`, who show themselves like this.
+async fn wrong(server: &Server, callers: &[Shows; 5]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (method, path, body, expected) in TABLE {
+        // Only a session can be ended, and then it is.
+        let is_logout = (method, path) == ("DELETE", "/api/v1/session");
         let method: Method = method.parse().unwrap();
-        for (caller, expected) in CALLERS.iter().zip(expected) {
-            let answer = match *caller {
-                "machine" => server.local(method.clone(), path, body).await,
-                "admin" => server.remote(Some(&tokens[0]), method.clone(), path, body).await,
-                "operator" => server.remote(Some(&tokens[1]), method.clone(), path, body).await,
-                "viewer" => server.remote(Some(&tokens[2]), method.clone(), path, body).await,
-                _ => server.remote(None, method.clone(), path, body).await,
-            };
+        for ((caller, name), expected) in callers.iter().zip(CALLERS).zip(expected) {
+            if is_logout && matches!(caller, Shows::Cookie(..)) {
+                continue;
+            }
+            let answer = caller.ask(server, method.clone(), path, body).await;
             let mut answered = answer.status.as_u16().to_string();
             if answer.status.as_u16() >= 400 && !answer.body.is_empty() {
                 answered = format!("{answered} {}", answer.code());
             }
             if answered != *expected {
-                wrong.push(format!("{method} {path} {body} as {caller}: {answered}, not {expected}"));
+                wrong.push(format!("{method} {path} {body} as {name}, {caller:?}: {answered}, not {expected}"));
             }
         }
     }
+    wrong
+}
+
+async fn tokens(server: &Server) -> [String; 3] {
+    [
+        server.token(Role::Admin, None).await.token,
+        server.token(Role::Operator, Some(1)).await.token,
+        server.token(Role::Viewer, Some(1)).await.token,
+    ]
+}
+
+#[tokio::test]
+async fn every_endpoint_answers_every_bearer_of_a_token_as_the_table_says() {
+    let server = Server::start(synthetic(2));
+    let [admin, operator, viewer] = tokens(&server).await.map(Shows::Bearer);
+    let wrong = wrong(&server, &[Shows::Socket, admin, operator, viewer, Shows::Nothing]).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn every_endpoint_answers_whoever_is_logged_in_as_the_table_says() {
+    let server = Server::start(synthetic(2));
+    let mut callers = [Shows::Socket, Shows::Nothing, Shows::Nothing, Shows::Nothing, Shows::Nothing];
+    for (place, token) in callers[1..4].iter_mut().zip(tokens(&server).await) {
+        let (cookie, session) = server.login(&token).await;
+        *place = Shows::Cookie(cookie, session.csrf_token.unwrap());
+    }
+    let wrong = wrong(&server, &callers).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn every_endpoint_answers_bearers_of_the_platforms_tokens_and_their_sessions_as_the_table_says() {
+    let secret = [b'k'; 32];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), secret).unwrap();
+    let text = format!("[jwt]\nsecret_file = {:?}\nissuer = \"platform\"", file.path());
+    let server = Server::start_with(synthetic(2), |context| context.auth = toml::from_str(&text).unwrap());
+    let claims =
+        ["\"is_admin\":true", "\"role\":\"operator\",\"tenant_id\":1", "\"role\":\"viewer\",\"tenant_id\":\"1\""];
+    let [admin, operator, viewer] = claims.map(|claims| {
+        let claims = format!("{{\"iss\":\"platform\",\"exp\":{},\"sub\":\"alice\",{claims}}}", now() + 600);
+        hs256(&secret, r#"{"alg":"HS256"}"#, &claims)
+    });
+    let mut sessions = Vec::new();
+    for token in [&admin, &operator, &viewer] {
+        let (cookie, session) = server.login(token).await;
+        assert_eq!(session.actor, "jwt alice");
+        sessions.push(Shows::Cookie(cookie, session.csrf_token.unwrap()));
+    }
+    let [admin, operator, viewer] = [admin, operator, viewer].map(Shows::Bearer);
+    let mut all = wrong(&server, &[Shows::Socket, admin, operator, viewer, Shows::Nothing]).await;
+    let [admin, operator, viewer] = <[Shows; 3]>::try_from(sessions).unwrap();
+    all.extend(wrong(&server, &[Shows::Socket, admin, operator, viewer, Shows::Nothing]).await);
+    assert!(all.is_empty(), "{}", all.join("\n"));
 }
 
 #[tokio::test]
