@@ -61,9 +61,9 @@ async fn a_crash_is_seen_while_it_happens() {
     scene.open_tenant(2).await;
     let first = scene.supervisor.home.born_of(2)[0];
     scene.browser.until_says(".workers-panel td", &first.to_string()).await;
-    processes::signal(first, Signal::SIGSEGV);
-    scene.browser.until_says(".events li", "CRASH(SIGSEGV)").await;
-    scene.browser.until_says(".tiles", "CRASH(SIGSEGV)").await;
+    processes::signal(first, Signal::SIGKILL);
+    scene.browser.until_says(".events li", "CRASH(SIGKILL)").await;
+    scene.browser.until_says(".tiles", "CRASH(SIGKILL)").await;
     scene.supervisor.until_running(&[2]).await;
     let second = *scene.supervisor.home.born_of(2).last().expect("a process");
     scene.browser.until_says(".workers-panel td", &second.to_string()).await;
@@ -84,8 +84,8 @@ async fn the_page_outlives_a_restart_of_the_supervisor() {
     scene.browser.until("the banner is gone", "document.getElementById('banner').hidden").await;
     // What happens now arrives without anybody doing anything, and nobody has to log in again.
     scene.supervisor.until_running(&[1, 2]).await;
-    processes::signal(scene.supervisor.home.born_of(1)[0], Signal::SIGSEGV);
-    scene.browser.until_says(".line[data-tenant='1'] .cell.exit", "CRASH(SIGSEGV)").await;
+    processes::signal(scene.supervisor.home.born_of(1)[0], Signal::SIGKILL);
+    scene.browser.until_says(".line[data-tenant='1'] .cell.exit", "CRASH(SIGKILL)").await;
     assert_eq!(scene.browser.run("return window.before").await, json!("the same document"));
 }
 
