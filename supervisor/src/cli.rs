@@ -14,6 +14,7 @@ mod control;
 mod database;
 mod dead_letters;
 mod doctor;
+mod events;
 mod finding;
 mod logs;
 mod migrate;
@@ -78,6 +79,8 @@ enum Command {
     Rotate(rotate::Arguments),
     /// Show what a tenant's workers have written
     Logs(logs::Arguments),
+    /// Show what has happened, and with -f what happens: workers that change, orders, tenants, parts
+    Events(events::Arguments),
     /// Show messages that were given up, publish them again, or be done with them
     DeadLetters(dead_letters::Arguments),
     /// Publish messages to a tenant's queue
@@ -106,6 +109,7 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Restart(arguments) => waiting(control::control(&place, Action::Restart, &arguments)),
         Command::Rotate(arguments) => waiting(rotate::rotate(&place, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
+        Command::Events(arguments) => waiting(events::events(&place, &arguments)),
         Command::DeadLetters(arguments) => waiting(dead_letters::dead_letters(&place, &arguments)),
         Command::Publish(arguments) => waiting(publish::publish(&place, &arguments)),
         Command::Tenants(arguments) => waiting(tenants::tenants(&place, &arguments)),
