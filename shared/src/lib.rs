@@ -6,6 +6,7 @@
 pub mod amqp;
 pub mod api;
 pub mod credentials;
+pub mod data_types;
 pub mod environment;
 pub mod exit_code;
 pub mod flight;

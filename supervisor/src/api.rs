@@ -30,11 +30,14 @@ mod dead_letters;
 mod events;
 mod health;
 mod history;
+mod jobs;
 mod listen;
 mod logs;
 mod openapi;
 mod overview;
 mod problem;
+mod publishing;
+mod queues;
 mod refusal;
 mod request;
 mod secret;
@@ -138,6 +141,8 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(overview::overview))
         .routes(routes!(history::events))
         .routes(routes!(history::tenant))
+        .routes(routes!(queues::list))
+        .routes(routes!(jobs::publish))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let session = OpenApiRouter::new()
         .routes(routes!(session::show, session::end))

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use etl_shared::{api::Action, settings::SettingsError};
 use miette::{IntoDiagnostic, Report, WrapErr};
 
-use crate::settings::{self, Settings};
+use crate::settings::{DEFAULT_PATH, Runtime, Settings};
 
 mod check;
 mod client;
@@ -23,6 +23,7 @@ mod progress;
 mod publish;
 mod rotate;
 mod run;
+mod settings;
 mod status;
 mod tenants;
 mod token;
@@ -75,6 +76,14 @@ enum Command {
     Stop(control::Arguments),
     /// Replace the running workers by new ones
     Restart(control::Arguments),
+    /// Show what is set for a tenant, and what holds for its workers
+    Config(settings::Config),
+    /// Have another number of workers for tenants, until somebody sets another one
+    Scale(settings::Scale),
+    /// Have no workers running for a tenant for some time; its messages wait
+    Pause(settings::Pause),
+    /// End a tenant's pause
+    Resume(settings::Resume),
     /// Give tenants' workers new secrets: new accounts, workers moved over without a gap, old accounts deleted
     Rotate(rotate::Arguments),
     /// Show what a tenant's workers have written
@@ -107,6 +116,10 @@ pub fn main(cli: Cli) -> ExitCode {
         Command::Start(arguments) => waiting(control::control(&place, Action::Start, &arguments)),
         Command::Stop(arguments) => waiting(control::control(&place, Action::Stop, &arguments)),
         Command::Restart(arguments) => waiting(control::control(&place, Action::Restart, &arguments)),
+        Command::Config(arguments) => waiting(settings::config(&place, &arguments)),
+        Command::Scale(arguments) => waiting(settings::scale(&place, &arguments)),
+        Command::Pause(arguments) => waiting(settings::pause(&place, &arguments)),
+        Command::Resume(arguments) => waiting(settings::resume(&place, &arguments)),
         Command::Rotate(arguments) => waiting(rotate::rotate(&place, &arguments)),
         Command::Logs(arguments) => waiting(logs::logs(&place, &arguments)),
         Command::Events(arguments) => waiting(events::events(&place, &arguments)),
@@ -133,7 +146,7 @@ fn waiting(command: impl Future<Output = Result<ExitCode, Report>>) -> Result<Ex
 impl Place {
     /// Absolute, because whoever is handed it may have another working directory.
     fn path(&self) -> PathBuf {
-        let path = self.config.clone().unwrap_or_else(|| settings::DEFAULT_PATH.into());
+        let path = self.config.clone().unwrap_or_else(|| DEFAULT_PATH.into());
         std::path::absolute(&path).unwrap_or(path)
     }
 
@@ -151,7 +164,7 @@ impl Place {
         match Settings::load(&self.path()) {
             Ok(settings) => Ok(Client::new(settings.runtime.api_socket())),
             Err(SettingsError::Unreadable { source, .. }) if self.config.is_none() && is_private(&source) => {
-                Ok(Client::new(settings::Runtime::default().api_socket()))
+                Ok(Client::new(Runtime::default().api_socket()))
             }
             Err(error) => Err(error).into_diagnostic().wrap_err(
                 "the configuration does not say where the supervisor listens: correct it, or name the socket with --socket",

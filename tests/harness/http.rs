@@ -25,6 +25,7 @@ pub struct Call {
     method: Method,
     path: String,
     authorization: Option<String>,
+    headers: Vec<(String, String)>,
     body: Option<Value>,
 }
 
@@ -67,6 +68,13 @@ impl Call {
         self
     }
 
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// With a name and a password, as `name:password`.
     #[must_use]
     pub fn basic(mut self, name_and_password: &str) -> Self {
@@ -85,7 +93,7 @@ impl Call {
     }
 
     fn new(method: Method, path: &str) -> Self {
-        Self { method, path: path.to_owned(), authorization: None, body: None }
+        Self { method, path: path.to_owned(), authorization: None, headers: Vec::new(), body: None }
     }
 
     async fn send<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) -> io::Result<Reply> {
@@ -102,6 +110,9 @@ impl Call {
         let mut request = Request::builder().method(self.method).uri(self.path).header(HOST, "localhost");
         if let Some(authorization) = self.authorization {
             request = request.header(AUTHORIZATION, authorization);
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
         }
         let body = match self.body {
             Some(value) => {

@@ -8,6 +8,9 @@ pub const REPLAYED_FROM: &str = "x-etl-replayed-from";
 /// Marks a message that the supervisor published because its raw row had none.
 pub const RECONCILED: &str = "x-etl-reconciled";
 
+/// The id of the request that led to a message; its worker's lines carry it.
+pub const CORRELATION_ID: &str = "x-correlation-id";
+
 /// What a broker keeps in a message's headers about its deliveries and deaths. In a new life they would be lies: RabbitMQ would
 /// count the old deliveries against it and see a cycle of dead-lettering.
 const BOOKKEEPING: [&str; 4] = ["x-death", "x-delivery-count", "x-acquired-count", "x-opt-deaths"];
@@ -26,6 +29,13 @@ pub fn for_replay(headers: &Map<String, Value>, letter: i64) -> FieldTable {
         }
     }
     table.insert(REPLAYED_FROM.into(), AMQPValue::LongLongInt(letter));
+    table
+}
+
+/// The header that carries the id of the request that led to a message.
+pub fn for_correlation(id: &str) -> FieldTable {
+    let mut table = FieldTable::default();
+    table.insert(CORRELATION_ID.into(), AMQPValue::LongString(id.into()));
     table
 }
 

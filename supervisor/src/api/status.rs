@@ -30,7 +30,7 @@ mod document;
 mod tell;
 
 use document::Document;
-use tell::Now;
+pub(super) use tell::{Now, queue};
 
 /// Every tenant that the caller may see, with its workers.
 ///

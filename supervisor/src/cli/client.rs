@@ -66,30 +66,41 @@ impl Client {
 
     /// Reads.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        parse(&self.exchange(Method::GET, path, Bytes::new()).await?)
+        parse(&self.exchange(Method::GET, path, Bytes::new(), None).await?)
     }
 
     /// Orders; an order without particulars has the body `()`.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Unreadable)?;
-        parse(&self.exchange(Method::POST, path, body.into()).await?)
+        parse(&self.exchange(Method::POST, path, body.into(), None).await?)
+    }
+
+    /// Replaces what has this entity tag.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        tag: &str,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(ClientError::Unreadable)?;
+        parse(&self.exchange(Method::PUT, path, body.into(), Some(tag)).await?)
     }
 
     /// Removes.
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.exchange(Method::DELETE, path, Bytes::new()).await.map(|_| ())
+        self.exchange(Method::DELETE, path, Bytes::new(), None).await.map(|_| ())
     }
 
     /// The body of an answer that may never end, piece by piece.
     pub async fn stream(&self, path: &str) -> Result<Pieces, ClientError> {
-        let answer = time::timeout(PATIENCE, self.send(Method::GET, path, Bytes::new()));
+        let answer = time::timeout(PATIENCE, self.send(Method::GET, path, Bytes::new(), None));
         let answer = answer.await.map_err(|_| ClientError::Silent)??;
         if answer.status().is_success() { Ok(Pieces(answer.into_body())) } else { Err(refusal(answer).await) }
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+    async fn exchange(&self, method: Method, path: &str, body: Bytes, tag: Option<&str>) -> Result<Bytes, ClientError> {
         let exchange = async {
-            let answer = self.send(method, path, body).await?;
+            let answer = self.send(method, path, body, tag).await?;
             if !answer.status().is_success() {
                 return Err(refusal(answer).await);
             }
@@ -98,7 +109,13 @@ impl Client {
         time::timeout(PATIENCE, exchange).await.map_err(|_| ClientError::Silent)?
     }
 
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        tag: Option<&str>,
+    ) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| {
             let socket = self.socket.clone();
             match source.kind() {
@@ -115,6 +132,9 @@ impl Client {
         let headers = request.headers_mut();
         headers.insert(header::HOST, header::HeaderValue::from_static("localhost"));
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        if let Some(tag) = tag.and_then(|tag| header::HeaderValue::from_str(tag).ok()) {
+            headers.insert(header::IF_MATCH, tag);
+        }
         sender.send_request(request).await.map_err(ClientError::Broken)
     }
 }

@@ -142,6 +142,11 @@ impl Board {
         }
     }
 
+    /// The last process of a worker that is shown.
+    pub(super) fn incarnation_of(&self, name: &WorkerName) -> Option<u64> {
+        self.workers.get(&key(name)).map(|shown| shown.incarnation)
+    }
+
     /// Shows a worker no longer.
     pub(super) fn remove(&mut self, name: &WorkerName) {
         self.workers.remove(&key(name));

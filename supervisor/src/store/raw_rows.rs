@@ -39,7 +39,24 @@ pub struct Noted<'a> {
     pub rows: Vec<LostRow>,
 }
 
+/// What a message about a raw row has to agree with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRowFacts {
+    /// Of which integration.
+    pub integration_id: i64,
+    /// Its data type.
+    pub kind: String,
+}
+
 impl Session<'_> {
+    /// One of this tenant's raw rows. The supervisor's account sees everybody's, so the statement asks whose it is.
+    pub async fn raw_row(&self, tenant: TenantId, id: i64) -> Result<Option<RawRowFacts>, StoreError> {
+        let select = "SELECT integration_id::bigint, type::text FROM raw_extraction_data
+            WHERE tenant_id = $1::bigint AND id = $2::bigint";
+        let row = answer("looking for a raw row", self.client.query_opt(select, &[&tenant.get(), &id])).await?;
+        Ok(row.map(|row| RawRowFacts { integration_id: row.get(0), kind: row.get(1) }))
+    }
+
     /// Which of these tenants have a row that has been pending for longer than `after`. One probe of the index for each.
     pub async fn tenants_with_lost_rows(
         &self,

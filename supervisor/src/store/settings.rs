@@ -10,7 +10,8 @@ use crate::runtime::overrides::{Override, Overrides, TenantOverrides};
 
 /// Times in a form that comes back unchanged from whoever is shown them, and within what can be shown.
 const COLUMNS: &str = "tenant_id, queue_type, workers, workers_max, memory_soft,
-    date_trunc('milliseconds', least(greatest(paused_until, '1970-01-01Z'), '9999-12-31 23:59:59Z')),
+    CASE WHEN paused_until IS NOT NULL THEN
+        date_trunc('milliseconds', least(greatest(paused_until, '1970-01-01Z'), '9999-12-31 23:59:59Z')) END,
     revision, updated_at, updated_by";
 
 /// Everybody's.

@@ -100,4 +100,10 @@ mod tests {
         }
         assert_eq!(find("jira_custom_field"), None);
     }
+
+    #[test]
+    fn whoever_publishes_is_told_the_same_names() {
+        let known: Vec<_> = DATA_TYPES.iter().map(|known| (known.name, known.aliases)).collect();
+        assert_eq!(known, etl_shared::data_types::DATA_TYPES);
+    }
 }

@@ -3,9 +3,8 @@
 
 use std::{collections::VecDeque, mem, time::Duration};
 
-use axum::http::StatusCode;
 use etl_shared::{
-    QueueName, TenantId, amqp,
+    QueueName, TenantId,
     api::{LetterFailure, LettersSettled},
     flight::fingerprint,
     publish::{Outgoing, Publisher, headers},
@@ -15,9 +14,8 @@ use tokio::time::{self, Instant};
 
 use super::store;
 use crate::{
-    api::{Api, problem::Refusal},
+    api::{Api, problem::Refusal, publishing::connect},
     causes::in_one_line,
-    settings::Broker,
     store::{Session, StoreError, letters::TakenLetter},
 };
 
@@ -25,8 +23,6 @@ mod route;
 
 /// Letters of one transaction, and bytes in their bodies.
 const CHUNK: (usize, i64) = (100, 4 * 1024 * 1024);
-/// How long connecting to the broker may take.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long the confirms of a chunk may take. Its letters are locked until then, and a worker that gives one of them up again waits
 /// for us: well below its `lock_timeout` of 5 s.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(2);
@@ -53,7 +49,7 @@ pub(super) async fn replay(
     if open.is_empty() {
         return Ok(settled);
     }
-    let mut publisher = connect(api).await?;
+    let mut publisher = connect(api, "replay").await?;
     suspects.retain(|(id, ..)| settled.failed.iter().all(|failure| failure.id != *id));
     settled.failed.extend(forgive_strikes(api, &suspects, by).await);
     open.retain(|letter| settled.failed.iter().all(|failure| failure.id != letter.id));
@@ -88,7 +84,7 @@ pub(super) async fn replay(
             settled.failed.extend(lost);
         }
         in_vain += began.elapsed();
-        let fresh = if in_vain < PATIENCE { connect(api).await.ok() } else { None };
+        let fresh = if in_vain < PATIENCE { connect(api, "replay").await.ok() } else { None };
         let Some(fresh) = fresh else {
             let why = "not published: the broker has not answered for the letters before this one";
             settled.failed.extend(chunks.into_iter().flatten().map(|id| failure(id, "broker_unavailable", why)));
@@ -154,28 +150,6 @@ async fn forgive_strikes(api: &Api, suspects: &[(i64, String, Vec<u8>)], by: &st
         }
     });
     join_all(forgiving).await.into_iter().flatten().collect()
-}
-
-async fn connect(api: &Api) -> Result<Publisher, Refusal> {
-    let refusal = |code, detail| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
-    let Some(broker) = &api.context.broker else {
-        let detail = "a replay publishes messages, and no broker is configured: set [broker] url";
-        return Err(refusal("broker_not_configured", detail.to_owned()));
-    };
-    connected(broker).await.map_err(|detail| refusal("broker_unavailable", detail))
-}
-
-async fn connected(broker: &Broker) -> Result<Publisher, String> {
-    let url = broker.own_url().map_err(|error| in_one_line(&error))?;
-    let mut address = amqp::parse_url(&url).map_err(|error| error.to_string())?;
-    // Whatever headers a worker could read can be written again: all of a message's must fit into one frame.
-    address.uri.query.frame_max = Some(amqp::LARGE_FRAME_MAX);
-    let shown = amqp::shown(&address.uri);
-    match time::timeout(CONNECT_WITHIN, Publisher::connect(&address, "etl-supervisor replay")).await {
-        Ok(Ok(publisher)) => Ok(publisher),
-        Ok(Err(error)) => Err(format!("the broker at {shown} cannot be used: {error}")),
-        Err(_) => Err(format!("the broker at {shown} has not answered for {} seconds", CONNECT_WITHIN.as_secs())),
-    }
 }
 
 /// Cuts letters, each with the length of its body, into what one transaction holds.

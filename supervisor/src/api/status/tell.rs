@@ -17,13 +17,13 @@ use crate::{
 
 /// Both clocks at one moment, so that all times of an answer agree.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
+pub(in crate::api) struct Now {
     boot: BootTime,
     wall: SystemTime,
 }
 
 impl Now {
-    pub(super) fn read() -> Self {
+    pub(in crate::api) fn read() -> Self {
         Self { boot: BootTime::now(), wall: SystemTime::now() }
     }
 
@@ -87,7 +87,8 @@ fn worker(worker: &WorkerView, now: &Now, look: impl Fn(&WorkerView, &ProcessVie
     }
 }
 
-fn queue(view: &FleetView, name: &str, now: &Now) -> Option<QueueStatus> {
+/// One queue, where the broker has reported it.
+pub(in crate::api) fn queue(view: &FleetView, name: &str, now: &Now) -> Option<QueueStatus> {
     view.queues.get(name).map(|sample| QueueStatus {
         name: name.to_owned(),
         messages_ready: sample.messages_ready,

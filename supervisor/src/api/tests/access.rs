@@ -19,7 +19,8 @@ const NO_OWN: &str = "400 no_own_tenant";
 const NAME_ONE: &str = "400 tenant_required";
 /// Let in; the server of these tests has one account for all.
 const SHARED: &str = "409 credentials_shared";
-/// Let in; the server of these tests has no database.
+/// Let in; the server of these tests has neither broker nor database.
+const NO_BROKER: &str = "503 broker_not_configured";
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
@@ -69,6 +70,14 @@ const TABLE: &[Row] = &[
     ("GET", "/api/v1/admin/workers/config?tenant_id=9", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
     ("PUT", "/api/v1/admin/workers/config", r#"{"queues":{}}"#, [NAME_ONE, NAME_ONE, NO_DATABASE, LOW, NOBODY]),
     ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":2,"queues":{}}"#, [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/queues/status", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/queues/status?tenant_id=1", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/queues/status?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/queues/status?tenant_id=9", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("POST", "/api/v1/admin/jobs", r#"{"integration_id":1,"raw_data_id":1,"type":"github_prs"}"#, [NAME_ONE, NAME_ONE, NO_BROKER, LOW, NOBODY]),
+    ("POST", "/api/v1/admin/jobs", r#"{"tenant_id":1,"integration_id":1,"raw_data_id":1,"type":"x"}"#, ["400 unknown_type", "400 unknown_type", "400 unknown_type", LOW, NOBODY]),
+    ("POST", "/api/v1/admin/jobs", r#"{"tenant_id":2,"integration_id":1,"raw_data_id":1,"type":"github_prs"}"#, [NO_BROKER, NO_BROKER, FOREIGN, FOREIGN, NOBODY]),
+    ("POST", "/api/v1/admin/jobs", r#"{"tenant_id":9,"integration_id":1,"raw_data_id":1,"type":"github_prs"}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
     ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":9,"queues":{}}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
     ("GET", "/api/v1/session", "", ["200", "200", "200", "200", NOBODY]),
     ("POST", "/api/v1/session", r#"{"token":"etl_x_y"}"#, ["401 token_invalid"; 5]),

@@ -1,6 +1,10 @@
 //! Carries out what the fleet orders.
 
-use etl_shared::{WorkerName, api::EventKind, credentials::handover_without_credentials};
+use etl_shared::{
+    Verdict, WorkerName,
+    api::{EventKind, WorkerState},
+    credentials::handover_without_credentials,
+};
 use nix::libc;
 
 use super::Control;
@@ -65,6 +69,8 @@ impl Control {
                             ..Happening::new(EventKind::State, detail.unwrap_or_else(|| reason(slot)))
                         });
                     }
+                } else if let Some(verdict) = verdict {
+                    self.left_for_good(&worker, (from, to), verdict);
                 }
                 self.room_of(&worker);
                 self.account_touched(&worker, false);
@@ -78,6 +84,23 @@ impl Control {
                 self.parts.board.remove(&worker);
             }
         }
+    }
+}
+
+impl Control {
+    /// The process of a worker that is not wanted any longer has ended: the fleet has forgotten it by now.
+    fn left_for_good(&self, worker: &WorkerName, change: (WorkerState, WorkerState), verdict: Verdict) {
+        let incarnation = self.parts.board.incarnation_of(worker);
+        let (from, to) = (change.0.as_str(), change.1.as_str());
+        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, %verdict, "worker");
+        self.parts.journal.record(Happening {
+            tenant: Some(worker.tenant),
+            worker: Some(worker.clone()),
+            incarnation,
+            change: Some(change),
+            verdict: Some(verdict),
+            ..Happening::new(EventKind::State, "it is not needed any longer".to_owned())
+        });
     }
 }
 
