@@ -90,6 +90,9 @@ impl Browser {
             .expect("chromedriver starts Chromium");
         let browser = Self { client, driver, directory };
         browser.resize(screen).await;
+        // It begins with a page of its own, which is none of the tests' business.
+        browser.go("about:blank").await;
+        browser.asked().await;
         browser
     }
 
@@ -141,12 +144,13 @@ impl Browser {
         })
     }
 
-    /// Waits until some element's text contains this.
+    /// Waits until some element that is shown has this in its text.
     #[track_caller]
     pub fn until_says(&self, selector: &str, words: &str) -> impl Future<Output = ()> {
         let [selector, words] = [selector, words].map(|text| Value::from(text).to_string());
-        let expression =
-            format!("[...document.querySelectorAll({selector})].some((one) => one.textContent.includes({words}))");
+        let expression = format!(
+            "[...document.querySelectorAll({selector})].some((one) => one.checkVisibility() && one.textContent.includes({words}))"
+        );
         let what = format!("{selector} says {words}");
         async move { self.until(&what, &expression).await }
     }

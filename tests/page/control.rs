@@ -3,7 +3,7 @@
 use etl_shared::api::{Role, WorkerState};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use system_tests::{browser::Screen, fleet, processes};
+use system_tests::{browser::Screen, fleet, http::Call, processes};
 
 use super::scene::Scene;
 
@@ -25,6 +25,14 @@ async fn a_tenant_is_stopped_started_and_scaled_from_its_row() {
     scene.press("Start", 1).await;
     supervisor.until_running(&[1]).await;
     browser.until_says(".line[data-tenant='1'] .badge", "RUNNING").await;
+
+    scene.press("Pause", 1).await;
+    scene.confirm().await;
+    browser.until_says(".line[data-tenant='1'] .note", "paused to").await;
+    let down = |status: &_| fleet::state(status, 1) != Some(WorkerState::Running);
+    supervisor.until("tenant 1 pauses", down).await;
+    scene.press("Resume", 1).await;
+    supervisor.until_running(&[1]).await;
 
     scene.press("Scale", 2).await;
     browser.until("a number is asked for", "document.activeElement?.name === 'transform'").await;
@@ -61,9 +69,9 @@ async fn a_crash_is_seen_while_it_happens() {
     scene.open_tenant(2).await;
     let first = scene.supervisor.home.born_of(2)[0];
     scene.browser.until_says(".workers-panel td", &first.to_string()).await;
-    processes::signal(first, Signal::SIGSEGV);
-    scene.browser.until_says(".events li", "CRASH(SIGSEGV)").await;
-    scene.browser.until_says(".tiles", "CRASH(SIGSEGV)").await;
+    processes::signal(first, Signal::SIGKILL);
+    scene.browser.until_says(".events li", "CRASH(SIGKILL)").await;
+    scene.browser.until_says(".tiles", "CRASH(SIGKILL)").await;
     scene.supervisor.until_running(&[2]).await;
     let second = *scene.supervisor.home.born_of(2).last().expect("a process");
     scene.browser.until_says(".workers-panel td", &second.to_string()).await;
@@ -84,8 +92,8 @@ async fn the_page_outlives_a_restart_of_the_supervisor() {
     scene.browser.until("the banner is gone", "document.getElementById('banner').hidden").await;
     // What happens now arrives without anybody doing anything, and nobody has to log in again.
     scene.supervisor.until_running(&[1, 2]).await;
-    processes::signal(scene.supervisor.home.born_of(1)[0], Signal::SIGSEGV);
-    scene.browser.until_says(".line[data-tenant='1'] .cell.exit", "CRASH(SIGSEGV)").await;
+    processes::signal(scene.supervisor.home.born_of(1)[0], Signal::SIGKILL);
+    scene.browser.until_says(".line[data-tenant='1'] .cell.exit", "CRASH(SIGKILL)").await;
     assert_eq!(scene.browser.run("return window.before").await, json!("the same document"));
 }
 
@@ -99,4 +107,28 @@ async fn a_session_that_has_ended_leads_back_to_the_form() {
     scene.press("Restart", 1).await;
     scene.browser.click("dialog[open] button[type=submit]").await;
     scene.browser.until_says(".login", "The session has ended").await;
+}
+
+#[tokio::test]
+async fn settings_that_somebody_else_has_changed_are_shown_and_not_overwritten() {
+    let scene = Scene::with(&[1], Screen::Desktop).await;
+    scene.enter(Role::Operator, Some(1)).await;
+    let browser = &scene.browser;
+    browser.until("the form", "document.querySelector('.settings input')").await;
+    browser.run("document.querySelector('[name=\"transform.workers\"]').focus()").await;
+    browser.press("0").await;
+    // Somebody is faster, and what is being typed stays.
+    let settings = json!({"tenant_id": 1, "queues": {"transform": {"memory_soft_bytes": 48 << 20}}});
+    let reply = scene.supervisor.socket(Call::put("/api/v1/admin/workers/config", settings)).await;
+    reply.expect("the API answers").expect_status(200);
+    browser.press("\u{e007}").await;
+    browser.until_says(".settings [role=alert]", "has changed the settings meanwhile").await;
+    let shown = "return document.querySelector('[name=\"transform.memory_soft\"]').value";
+    assert_eq!(browser.run(shown).await, json!("48"));
+    scene.supervisor.until_running(&[1]).await;
+    // Seen, and decided again.
+    browser.run("document.querySelector('[name=\"transform.workers\"]').focus()").await;
+    browser.press("0\u{e007}").await;
+    browser.until_says(".toast", "Settings saved").await;
+    browser.until_says(".tiles", "0 / 0").await;
 }

@@ -19,7 +19,7 @@ async fn an_operator_looks_at_a_letter_replays_it_and_discards_another() {
     let scene = Scene::of(platform, supervisor, Screen::Desktop).await;
     scene.enter(Role::Operator, Some(1)).await;
     let (browser, platform) = (&scene.browser, &scene.platform);
-    browser.until_says(".letters-panel", "There are none.").await;
+    browser.until_says(".letters-panel > p", "There are none.").await;
     // The page finds out by itself.
     let row = platform.submit(1, &json!({"projects": 7})).await;
     let hopeless = platform.submit(1, &json!({"projects": 8})).await;
@@ -44,7 +44,7 @@ async fn an_operator_looks_at_a_letter_replays_it_and_discards_another() {
     browser.run("document.querySelector('.letters details').open = true").await;
     browser.click(".letters details button.danger").await;
     scene.confirm().await;
-    browser.until_says(".letters-panel", "There are none.").await;
+    browser.until_says(".letters-panel > p", "There are none.").await;
     let discarded = "SELECT count(*) FROM dead_letters WHERE discarded_at IS NOT NULL";
     let found = platform.database.client().query_one(discarded, &[]).await.expect("letters can be counted");
     assert_eq!(found.get::<_, i64>(0), 1);

@@ -94,6 +94,29 @@ queue_is_empty() {
     equal "$found" '0 ready, 0 unacknowledged'
 }
 
+# Every file that the document names, from the same server.
+page_answers() {
+    local file files
+    curl -sSf -m 10 "$page/" -o "$scratch/page.html" || return 1
+    mapfile -t files < <(grep -oE '"/page/[^"]+"' "$scratch/page.html" | tr -d '"')
+    echo "${#files[@]} files"
+    ((${#files[@]} > 5)) || return 1
+    for file in "${files[@]}"; do
+        curl -sSf -m 10 -o /dev/null "$page$file" || return 1
+    done
+    ! grep '://' "$scratch/page.html"
+}
+
+page_is_strict() {
+    curl -sSf -m 10 -D - -o /dev/null "$page/" | grep -i "^content-security-policy: default-src 'none'; script-src 'self';"
+}
+
+# logged_in TOKEN   role and tenant of the session that the page's login makes of it
+logged_in() {
+    curl -sSf -m 10 -H 'Content-Type: application/json' -d "{\"token\":\"$1\"}" "$page/api/v1/session" |
+        jq -r '"\(.role) \(.tenant_id)"'
+}
+
 no_dead_letters() { equal "$(query 'SELECT count(*) FROM dead_letters')" 0; }
 
 # Every row of the final tables is one that the raw documents ask for, once, and none is missing.

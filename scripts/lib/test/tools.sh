@@ -19,6 +19,7 @@ install_tools() {
         # Some tests' workers are Python programs, and other users than the one whose PATH this is.
         unit) need_packages python3 ;;
         machine) need_emulator ;;
+        page) need_packages chromium chromium-driver ;;
         # The metrics are read by a parser that is not ours.
         system) need_packages python3 python3-prometheus-client && need_python_venv ;;
         units | boot) need_program systemd-analyze systemd ;;

@@ -9,7 +9,7 @@ const SILENCE = 40000;
 const DELAYS = [300, 700, 1500, 3000, 5000];
 
 /**
- * Connects until `close()` is called. Tells: `onOpen()` whenever a connection is there, `onLost()` when it is not,
+ * Connects until `close()` is called. Tells: `onOpen()` whenever a connection is there, `onLost(why)` when it is not,
  * `onEvent(FleetEvent)`, `onRows([TenantRow])`, `onReset()`.
  */
 export function connect(tell) {
@@ -48,14 +48,16 @@ export function connect(tell) {
 
   async function forever() {
     while (!closed) {
+      let why = null;
       try {
         await once();
       } catch (error) {
         // Nobody is logged in any more: the page shows the form and starts again.
         if (error.status === 401) return;
+        if (error.status > 0) why = error.message;
       }
       if (closed) return;
-      tell.onLost();
+      tell.onLost(why);
       const delay = DELAYS[Math.min(failures, DELAYS.length - 1)] * (0.75 + Math.random() / 2);
       failures += 1;
       await new Promise((resolve) => {

@@ -8,6 +8,7 @@ import { listen, showKeys } from "./keys.js";
 import { connect } from "./live.js";
 import { loginView } from "./login_view.js";
 import { announce, failure } from "./notices.js";
+import { settled } from "./panel.js";
 import { showParts } from "./parts.js";
 import { forget, login, logout, may, resume, session, tokenOfLink } from "./session.js";
 import { tell } from "./telling.js";
@@ -70,18 +71,18 @@ function enter() {
       showParts();
       dispatchEvent(new Event("live:open"));
     },
-    onLost() {
+    onLost(why) {
       if (away) return;
       clearTimeout(lost);
       lost = setTimeout(() => {
         away = true;
-        banner("Connection lost. What is shown may be old; trying again …");
+        banner(`Connection lost${why ? ` (${why})` : ""}. What is shown may be old; trying again …`);
         announce("Connection lost.");
       }, UNNOTICED);
     },
     onRows: fleet.apply,
     onEvent(event) {
-      if (event.kind === "tenants") load();
+      if (event.kind === "tenants") reload();
       if (event.kind === "part") showParts();
       tell(event);
       dispatchEvent(new CustomEvent("live:event", { detail: event }));
@@ -89,6 +90,9 @@ function enter() {
     onReset: load,
   });
 }
+
+// Many tenants may come at once, with an event each.
+const reload = settled(load);
 
 async function load() {
   try {
@@ -126,8 +130,9 @@ byId("skip").addEventListener("click", (event) => {
 });
 addEventListener("hashchange", () => {
   const token = tokenOfLink();
-  if (token) begin(token);
-  else route();
+  if (token) return begin(token);
+  route();
+  view?.focus();
 });
 onSignedOut(() => {
   if (!session()) return;

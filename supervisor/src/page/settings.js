@@ -20,6 +20,7 @@ export function settings(tenant) {
   let document = null;
   let tag = null;
   let dirty = false;
+  let refused = false;
 
   function show() {
     dirty = false;
@@ -43,8 +44,11 @@ export function settings(tenant) {
     filling(element, async () => {
       // What somebody is typing is not taken away.
       if (dirty) return;
+      const before = JSON.stringify(document);
       ({ document, tag } = await readSettings(tenant));
-      show();
+      // The same again: whoever is about to type keeps the focus.
+      if (JSON.stringify(document) !== before || refused) show();
+      refused = false;
     });
 
   function entered() {
@@ -77,6 +81,7 @@ export function settings(tenant) {
       text(said, error.message);
       if (error.status === 412) {
         dirty = false;
+        refused = true;
         await load();
         text(said, `${document?.updated_by ?? "Somebody"} has changed the settings meanwhile. They are shown now; please make your change again.`);
       }

@@ -1,5 +1,7 @@
 //! A tenant's line.
 
+use std::time::SystemTime;
+
 use etl_shared::{
     TenantId,
     api::{LastExit, TenantRow},
@@ -22,7 +24,7 @@ pub(super) fn row(view: &FleetView, tenant: TenantId, brief: &Brief<'_>, seen: &
         name: view.names.get(&tenant).cloned(),
         state: brief.state,
         desired: if view.tenants.get(&tenant) == Some(&true) { "up" } else { "down" }.to_owned(),
-        paused_until: None,
+        paused_until: paused_until(view, tenant).map(rfc3339),
         workers: brief.workers,
         running: brief.running,
         messages_ready: brief.messages_ready,
@@ -38,4 +40,11 @@ pub(super) fn row(view: &FleetView, tenant: TenantId, brief: &Brief<'_>, seen: &
         }),
         reason: brief.worker.map(|worker| worker.reason.clone()).unwrap_or_default(),
     }
+}
+
+/// Of several queue types, the last of them to go on counts.
+fn paused_until(view: &FleetView, tenant: TenantId) -> Option<SystemTime> {
+    let now = SystemTime::now();
+    let set = view.overrides.0.get(&tenant)?;
+    set.queues.values().filter_map(|queue| queue.paused_until).filter(|until| *until > now).max()
 }
