@@ -222,6 +222,9 @@ pub struct FleetStatus {
     pub tenants: BTreeMap<TenantId, TenantStatus>,
     /// What the supervisor itself has to say.
     pub supervisor: SupervisorStatus,
+    /// `cursor` of the next page, where pages were asked for; `null`: this is the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<TenantId>,
 }
 
 /// The supervisor's own condition.

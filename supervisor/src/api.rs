@@ -32,6 +32,7 @@ mod openapi;
 mod problem;
 mod request;
 mod status;
+mod tag;
 mod tenants;
 mod token_store;
 mod tokens;

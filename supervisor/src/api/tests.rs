@@ -8,4 +8,5 @@ mod logs;
 mod server;
 mod status;
 mod stopping;
+mod tags;
 mod tokens;

@@ -37,6 +37,8 @@ pub struct FleetView {
     pub settled: bool,
     /// When the control loop last turned.
     pub turned_at: BootTime,
+    /// Grows with every change of anything above but the times at which things were looked at and found as they were.
+    pub version: u64,
 }
 
 /// One worker.

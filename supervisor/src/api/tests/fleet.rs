@@ -60,6 +60,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
         settled: true,
         turned_at: now,
+        version: 1,
     }
 }
 

@@ -1,0 +1,92 @@
+//! The admin API while a thousand workers run: how fast it answers, what that does to supervising, and how soon everybody who
+//! listens hears of what happens.
+
+use std::time::Duration;
+
+use etl_shared::api::Role;
+
+use crate::{
+    Bench,
+    measure::{Samples, megabytes, processor_time, proportional_set_size, seconds},
+    outcome::Outcome,
+    record::now,
+    report::Report,
+    supervise::{self, Running},
+};
+
+mod door;
+mod load;
+
+use load::Load;
+
+const TENANTS: usize = 1000;
+/// Connections that stay open, each with one request under way at any time.
+const CONNECTIONS: usize = 32;
+/// Tokens that nobody uses here: a real installation has some, and every request has to find its own among them.
+const OTHER_TOKENS: usize = 50;
+const WARM: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    supervise::attempt(bench, report, TENANTS, measure)
+}
+
+fn measure(running: &mut Running<'_>, report: &mut Report) -> Outcome<()> {
+    running.launch()?;
+    let admin = door::token(&running.supervisor.socket(), Role::Admin)?;
+    for _ in 0..OTHER_TOKENS {
+        door::token(&running.supervisor.socket(), Role::Viewer)?;
+    }
+    running.settle()?;
+    status(running, report, &admin.token)
+}
+
+fn status(running: &Running<'_>, report: &mut Report, token: &str) -> Outcome<()> {
+    let quiet = running.single_kills()?;
+    running.settle()?;
+    let [brain, _] = running.own_processes()?;
+    let memory = proportional_set_size(brain)?;
+    let load = Load::begin(running.supervisor.address()?, token, TENANTS, CONNECTIONS)?;
+    running.pause(WARM)?;
+    load.take();
+    let own = i32::try_from(std::process::id())?;
+    let (used, own_used, began) = (processor_time(brain)?, processor_time(own)?, now());
+    running.pause(WINDOW)?;
+    let latencies = load.take();
+    let (used, own_used, took) =
+        (processor_time(brain)? - used, processor_time(own)? - own_used, seconds(began, now()));
+    let killed = running.single_kills()?;
+    load.end()?;
+
+    let what = format!("status of one of {TENANTS} tenants, {CONNECTIONS} connections");
+    let answers = latencies.len();
+    report.at_least(&what, per(answers, took), "requests/s", 10_000.0);
+    report.context("  median", latencies.median(), "ms");
+    report.figure("  p99", latencies.percentile(99), "ms", 20.0);
+    report.context("  the slowest", latencies.max(), "ms");
+    report.context("  processor time of the supervisor for each", microseconds(used, answers), "µs");
+    report.context("  processor time of the client for each", microseconds(own_used, answers), "µs");
+    report.context("  more memory of the brain afterwards (PSS)", grown(brain, memory)?, "MB");
+    respawn(report, &quiet, &killed);
+    Ok(())
+}
+
+fn respawn(report: &mut Report, quiet: &Samples, loaded: &Samples) {
+    report.context("SIGKILL of one worker → its successor's main(), nothing else to do, median", quiet.median(), "ms");
+    report.context("  beside these requests, median", loaded.median(), "ms");
+    report.context("  beside these requests, p99", loaded.percentile(99), "ms");
+    report.figure("  beside these requests : nothing else to do", loaded.median() / quiet.median(), "×", 1.5);
+}
+
+fn grown(pid: i32, before: u64) -> Outcome<f64> {
+    Ok(megabytes(proportional_set_size(pid)?) - megabytes(before))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "some hundred thousand")]
+fn per(count: usize, seconds: f64) -> f64 {
+    count as f64 / seconds
+}
+
+fn microseconds(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / per(count, 1.0)
+}
