@@ -219,6 +219,7 @@ pub struct FleetStatus {
     /// How many workers are in each state.
     pub states: BTreeMap<WorkerState, usize>,
     /// By tenant id.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, TenantStatus>))]
     pub tenants: BTreeMap<TenantId, TenantStatus>,
     /// What the supervisor itself has to say.
     pub supervisor: SupervisorStatus,

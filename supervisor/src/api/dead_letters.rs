@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use chrono::DateTime;
 use etl_shared::{
     TenantId,
     api::{DeadLetterDetail, DeadLetterPage, LetterFilter, LetterSelection, LetterState, LettersSettled},
@@ -38,15 +39,20 @@ pub(super) struct ListParameters {
     /// Of this tenant.
     tenant_id: Option<TenantId>,
     /// Given up for this reason.
+    #[param(pattern = "^[^\\x00]*$")]
     reason: Option<String>,
     /// Naming this data type.
+    #[param(pattern = "^[^\\x00]*$")]
     #[serde(rename = "type")]
     kind: Option<String>,
     /// Given up at this time or later, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Given up before this time, RFC 3339.
+    #[param(format = DateTime)]
     until: Option<String>,
     /// `open` where absent.
+    #[param(inline)]
     state: Option<Listed>,
     /// So many at most, 50 where absent.
     #[param(minimum = 1, maximum = 500)]
@@ -79,8 +85,8 @@ pub(super) async fn list(
     }
     let filter = Filter {
         tenant: tenant_of(scope),
-        reason: asked.reason,
-        kind: asked.kind,
+        reason: word("reason", asked.reason)?,
+        kind: word("type", asked.kind)?,
         since: asked.since.map(|text| time("since", &text)).transpose()?,
         until: asked.until.map(|text| time("until", &text)).transpose()?,
     };
@@ -217,15 +223,27 @@ fn count(letters: usize) -> i64 {
 fn read(filter: &LetterFilter, tenant: Option<TenantId>) -> Result<Filter, Refusal> {
     Ok(Filter {
         tenant,
-        reason: filter.reason.clone(),
-        kind: filter.kind.clone(),
+        reason: word("reason", filter.reason.clone())?,
+        kind: word("type", filter.kind.clone())?,
         since: filter.since.as_deref().map(|text| time("since", text)).transpose()?,
         until: filter.until.as_deref().map(|text| time("until", text)).transpose()?,
     })
 }
 
+/// The database has no text with a NUL in it, and does not want to be asked for one.
+fn word(name: &str, text: Option<String>) -> Result<Option<String>, Refusal> {
+    match text {
+        Some(text) if text.contains('\0') => {
+            Err(Refusal::bad_request("invalid_parameter", format!("{name} may not hold the character NUL")))
+        }
+        text => Ok(text),
+    }
+}
+
 fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
-    humantime::parse_rfc3339_weak(text).map_err(|_| {
+    // What people write without a T, or without seconds, is taken too.
+    let time = DateTime::parse_from_rfc3339(text).map(SystemTime::from).ok();
+    time.or_else(|| humantime::parse_rfc3339_weak(text).ok()).ok_or_else(|| {
         let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
         Refusal::bad_request("invalid_parameter", detail)
     })
