@@ -25,10 +25,13 @@ mod authorize;
 mod control;
 mod credentials;
 mod dead_letters;
+mod events;
 mod health;
+mod history;
 mod listen;
 mod logs;
 mod openapi;
+mod overview;
 mod problem;
 mod request;
 mod status;
@@ -78,6 +81,8 @@ struct Api {
     tokens: TokenStore,
     /// The database as operators use it.
     store: Option<OperatorStore>,
+    /// What is known of the workers between two looks, and who is told.
+    live: overview::Live,
     /// Becomes true when the server stops: streams end then.
     stopping: watch::Receiver<bool>,
 }
@@ -101,6 +106,10 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
+        .routes(routes!(events::stream))
+        .routes(routes!(overview::overview))
+        .routes(routes!(history::events))
+        .routes(routes!(history::tenant))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)

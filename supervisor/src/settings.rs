@@ -19,6 +19,7 @@ mod address;
 mod credentials;
 #[cfg(test)]
 mod documented;
+mod history;
 mod isolation;
 mod known;
 mod limits;
@@ -28,6 +29,7 @@ mod tenants;
 mod validate;
 
 pub use credentials::{CredentialsMode, CredentialsSection};
+pub use history::HistorySection;
 pub use isolation::{Isolation, UidRange, Wish};
 use known::KNOWN;
 pub use limits::{Budget, Limits};
@@ -73,6 +75,9 @@ pub struct Settings {
     /// What keeps workers apart on this machine.
     #[serde(default)]
     pub isolation: Isolation,
+    /// What has happened, and for how long it is remembered.
+    #[serde(default)]
+    pub history: HistorySection,
     /// A command template for every queue type.
     #[serde(default = "default_queues")]
     pub queues: BTreeMap<QueueType, Queue>,

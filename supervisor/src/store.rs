@@ -2,6 +2,7 @@
 
 mod backstop;
 mod connect;
+pub mod history;
 pub mod letters;
 mod operators;
 pub mod raw_rows;

@@ -66,6 +66,7 @@ fn view() -> FleetView {
         tenant_list: Arc::new(TenantList { tenants, source: "database".to_owned(), refused: Some(vec![tenant(2)]) }),
         budget: BudgetStatus::default(),
         settled: true,
+        last_event_id: 0,
         turned_at: BootTime::now(),
     }
 }

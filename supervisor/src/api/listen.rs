@@ -19,12 +19,15 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Api, ApiContext, TokenStore, TokenStoreError, router};
+use super::{Api, ApiContext, TokenStore, TokenStoreError, overview, router};
 use crate::store::OperatorStore;
 
 mod connection;
+mod seat;
+mod wire;
 
 use connection::{Door, admit};
+pub(super) use seat::Seat;
 
 /// Owner and group may connect, which makes them the machine's operators.
 const SOCKET_MODE: u32 = 0o660;
@@ -99,7 +102,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, store, stopping: stop.clone() });
+    let api = Arc::new(Api { context, tokens, store, live: overview::Live::default(), stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.
@@ -130,6 +133,7 @@ async fn doors(
     api: Arc<Api>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    tokio::spawn(overview::watch(Arc::clone(&api)));
     let router = router(api);
     let unix = admit(Door::Unix(UnixListener::from_std(unix)?), router.clone(), stop.clone());
     let tcp = tcp.map(TcpListener::from_std).transpose()?;

@@ -2,9 +2,11 @@
 
 mod access;
 mod errors;
+mod events;
 pub(crate) mod fleet;
 mod health;
 mod logs;
+mod overview;
 mod server;
 mod status;
 mod stopping;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -10,12 +10,15 @@ use etl_shared::{
     TenantId, Verdict, WorkerName,
     api::{EventKind, FleetEvent, WorkerState},
 };
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 
+use super::Entry;
 use crate::clock::rfc3339;
 
-/// Events kept in memory.
+/// Events kept in memory for listeners.
 const KEPT: usize = 4096;
+/// Events kept in memory for the database while it takes none.
+const UNWRITTEN: usize = 16_384;
 
 /// What has happened; number and time are the journal's.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,16 +60,46 @@ impl Happening {
     }
 }
 
-/// Takes events and hands them on; cheap to clone. It never waits for anybody.
+/// What a listener has missed.
+#[derive(Debug)]
+pub struct Missed {
+    /// Of it what is still kept, the oldest first.
+    pub entries: Vec<Arc<Entry>>,
+    /// Nothing else was missed.
+    pub complete: bool,
+}
+
+/// Takes events and hands them on; cheap to clone. It never waits for anybody: listeners come and read, and who comes too late finds
+/// that something is gone.
 #[derive(Debug, Clone)]
-pub struct Journal {
-    kept: Arc<Mutex<VecDeque<Arc<FleetEvent>>>>,
-    listeners: broadcast::Sender<Arc<FleetEvent>>,
+pub struct Journal(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    pages: Mutex<Pages>,
+    /// The id of the newest event.
+    newest: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Pages {
+    kept: VecDeque<Arc<Entry>>,
+    /// Everything that is newer is kept.
+    reach: u64,
+    /// The highest id that was given.
+    last: u64,
+    /// What the database does not have yet; `None`: there is none.
+    unwritten: Option<VecDeque<Arc<Entry>>>,
+    /// Events that the database will never have, and the newest of them.
+    lost: (u64, u64),
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { kept: Arc::default(), listeners: broadcast::Sender::new(KEPT) }
+        // Whatever an earlier life has told had lower numbers, unless the clock was set back; see `raise`.
+        let began = micros(SystemTime::now());
+        let pages = Pages { kept: VecDeque::new(), reach: began, last: began, unwritten: None, lost: (0, 0) };
+        Self(Arc::new(Shared { pages: Mutex::new(pages), newest: watch::Sender::new(began) }))
     }
 }
 
@@ -74,11 +107,9 @@ impl Journal {
     /// Writes an event down and tells whoever listens.
     pub fn record(&self, happening: Happening) {
         let now = SystemTime::now();
-        // A panic elsewhere leaves the queue whole: it only ever gains and loses single events.
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let micros = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let id = u64::try_from(micros).unwrap_or(u64::MAX).max(kept.back().map_or(0, |last| last.id) + 1);
-        let event = Arc::new(FleetEvent {
+        let mut pages = self.pages();
+        let id = micros(now).max(pages.last + 1);
+        let entry = Arc::new(Entry::of(&FleetEvent {
             id,
             at: rfc3339(now),
             kind: happening.kind,
@@ -88,48 +119,168 @@ impl Journal {
             from: happening.change.map(|(from, _)| from),
             to: happening.change.map(|(_, to)| to),
             verdict: happening.verdict,
-            reason: happening.reason,
+            // A character that PostgreSQL has no place for.
+            reason: happening.reason.replace('\0', ""),
             by: happening.by,
             correlation_id: happening.correlation_id,
-        });
-        if kept.len() == KEPT {
-            kept.pop_front();
+        }));
+        pages.last = id;
+        if let Some(unwritten) = &mut pages.unwritten {
+            unwritten.push_back(Arc::clone(&entry));
+            if unwritten.len() > UNWRITTEN
+                && let Some(oldest) = unwritten.pop_front()
+            {
+                pages.lost = (pages.lost.0 + 1, oldest.id());
+            }
         }
-        kept.push_back(Arc::clone(&event));
-        // Inside the lock, so that listeners see the events in the order of their ids. Nobody need be listening.
-        let _ = self.listeners.send(event);
+        if pages.kept.len() == KEPT
+            && let Some(oldest) = pages.kept.pop_front()
+        {
+            pages.reach = pages.reach.max(oldest.id());
+        }
+        pages.kept.push_back(entry);
+        drop(pages);
+        self.0.newest.send_if_modified(|newest| {
+            let is_newer = *newest < id;
+            *newest = id.max(*newest);
+            is_newer
+        });
     }
 
-    /// The events behind `last` that are still kept, and everything from now on: nothing in between is missing or doubled.
-    pub fn listen(&self, last: u64) -> (Vec<Arc<FleetEvent>>, broadcast::Receiver<Arc<FleetEvent>>) {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let missed = kept.iter().filter(|event| event.id > last).cloned().collect();
-        (missed, self.listeners.subscribe())
+    /// The oldest events behind `last` that are still kept, at most so many.
+    pub fn missed(&self, last: u64, most: usize) -> Missed {
+        let pages = self.pages();
+        let from = pages.kept.partition_point(|entry| entry.id() <= last);
+        let entries = pages.kept.range(from..).take(most).cloned().collect();
+        Missed { entries, complete: (pages.reach..=pages.last).contains(&last) }
     }
 
-    /// The id of the newest event; 0 where there is none.
+    /// Changes with every event.
+    pub fn listen(&self) -> watch::Receiver<u64> {
+        self.0.newest.subscribe()
+    }
+
+    /// The id of the newest event. Every event to come has a higher one.
     pub fn last_id(&self) -> u64 {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).back().map_or(0, |event| event.id)
+        self.pages().last
     }
+
+    /// The database knows a higher id than was given here: the clock was set back. Ids go on above it.
+    pub(super) fn raise(&self, id: u64) {
+        let mut pages = self.pages();
+        if id > pages.last {
+            pages.last = id;
+            // What lies between is not all here: listeners look in the database.
+            pages.reach = id;
+        }
+    }
+
+    /// From now on events are kept until the database has them.
+    pub fn keep_for_the_database(&self) {
+        self.pages().unwritten.get_or_insert_default();
+    }
+
+    /// The oldest events that the database does not have, at most so many.
+    pub fn unwritten(&self, most: usize) -> Vec<Arc<Entry>> {
+        self.pages().unwritten.iter().flatten().take(most).cloned().collect()
+    }
+
+    /// The database has these, or will never take them.
+    pub(super) fn written(&self, through: u64) {
+        if let Some(unwritten) = &mut self.pages().unwritten {
+            while unwritten.front().is_some_and(|entry| entry.id() <= through) {
+                unwritten.pop_front();
+            }
+            if unwritten.is_empty() {
+                unwritten.shrink_to(64);
+            }
+        }
+    }
+
+    /// One that the database refuses.
+    pub(super) fn lose(&self, id: u64) {
+        let mut pages = self.pages();
+        pages.lost = (pages.lost.0 + 1, id.max(pages.lost.1));
+    }
+
+    /// How many events the database will never have, and the id of the newest of them.
+    pub fn lost(&self) -> (u64, u64) {
+        self.pages().lost
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        // A panic elsewhere leaves the queues whole: they only ever gain and lose single events.
+        self.0.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn micros(time: SystemTime) -> u64 {
+    u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn record(journal: &Journal, words: &str) {
+        journal.record(Happening::new(EventKind::Order, words.to_owned()));
+    }
+
+    fn words(entries: &[Arc<Entry>]) -> Vec<String> {
+        entries.iter().map(|entry| entry.event().unwrap().reason).collect()
+    }
+
     #[test]
     fn ids_grow_and_a_listener_misses_nothing_behind_the_last_that_it_knows() {
         let journal = Journal::default();
+        let began = journal.last_id();
+        let mut news = journal.listen();
         for word in ["one", "two", "three"] {
-            journal.record(Happening::new(EventKind::Order, word.to_owned()));
+            record(&journal, word);
         }
-        let (all, _) = journal.listen(0);
-        assert!(all.is_sorted_by(|earlier, later| earlier.id < later.id));
-        let (missed, mut news) = journal.listen(all[0].id);
-        assert_eq!(missed.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>(), ["two", "three"]);
-        journal.record(Happening::new(EventKind::Order, "four".to_owned()));
-        assert_eq!(news.try_recv().unwrap().reason, "four");
-        assert!(news.try_recv().is_err());
-        assert_eq!(journal.last_id(), journal.listen(0).0.last().unwrap().id);
+        assert!(news.has_changed().unwrap());
+        assert_eq!(*news.borrow_and_update(), journal.last_id());
+        let all = journal.missed(began, 9);
+        assert!(all.complete && all.entries.is_sorted_by(|earlier, later| earlier.id() < later.id()));
+        let missed = journal.missed(all.entries[0].id(), 9);
+        assert_eq!((words(&missed.entries), missed.complete), (vec!["two".to_owned(), "three".to_owned()], true));
+        assert_eq!(words(&journal.missed(began, 1).entries), ["one"]);
+        assert!(journal.missed(journal.last_id(), 9).entries.is_empty());
+    }
+
+    #[test]
+    fn who_comes_too_late_or_from_another_life_is_told_so() {
+        let journal = Journal::default();
+        let began = journal.last_id();
+        assert!(!journal.missed(began - 1, 9).complete);
+        assert!(!journal.missed(began + 1, 9).complete);
+        (0..=KEPT).for_each(|_| record(&journal, "x"));
+        assert!(!journal.missed(began, 9).complete);
+        assert_eq!(journal.missed(journal.last_id() - 1, 9).entries.len(), 1);
+    }
+
+    #[test]
+    fn what_the_database_does_not_take_is_kept_up_to_a_bound_and_counted_beyond() {
+        let journal = Journal::default();
+        record(&journal, "before");
+        journal.keep_for_the_database();
+        (0..UNWRITTEN + 3).for_each(|_| record(&journal, "x"));
+        let waiting = journal.unwritten(usize::MAX);
+        assert_eq!((waiting.len(), journal.lost().0), (UNWRITTEN, 3));
+        assert!(journal.lost().1 < waiting[0].id());
+        journal.written(waiting[9].id());
+        assert_eq!(journal.unwritten(1)[0].id(), waiting[10].id());
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_ids_go_on_above_those_in_the_database() {
+        let journal = Journal::default();
+        let ahead = journal.last_id() + 3_600_000_000;
+        journal.raise(ahead);
+        record(&journal, "x");
+        assert_eq!(journal.last_id(), ahead + 1);
+        assert!(journal.missed(ahead, 9).complete && !journal.missed(ahead - 1, 9).complete);
+        journal.raise(5);
+        assert_eq!(journal.last_id(), ahead + 1);
     }
 }

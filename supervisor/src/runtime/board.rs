@@ -64,6 +64,7 @@ impl Board {
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
             settled: false,
+            last_event_id: 0,
             turned_at: BootTime::now(),
             version: 0,
         };
@@ -282,8 +283,8 @@ impl Board {
         self.walls.iter().any(|wall| wall.name == name && wall.up)
     }
 
-    /// Lets readers see it.
-    pub(super) fn publish(&mut self) {
+    /// Lets readers see it, and that it shows everything up to this event.
+    pub(super) fn publish(&mut self, last_event_id: u64) {
         self.published.store(Arc::new(FleetView {
             workers: self.workers.values().cloned().collect::<Vec<_>>().into(),
             tenants: self.tenants.clone(),
@@ -296,6 +297,7 @@ impl Board {
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
             settled: self.settled,
+            last_event_id,
             turned_at: BootTime::now(),
             version: self.version,
         }));

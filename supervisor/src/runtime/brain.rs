@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use etl_shared::{
@@ -30,12 +30,15 @@ use crate::{
     accounts::{AccountsError, AccountsTask, Addresses, AddressesError, warn_of_leftover},
     api,
     broker::{Backstop, BrokerTask},
-    history::Journal,
+    history::{Flush, HistoryWriter, Journal},
     keeper,
     reconcile::{Reconciler, Republished},
     settings::Settings,
     store::{StoreTask, TenantSource},
 };
+
+/// So long a supervisor that ends waits for the database to take the last events.
+const LAST_EVENTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How the supervisor is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,7 +121,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     if accounts.is_some() {
         board.show_accounts();
     }
+    let (writer, flush) = history(&settings, &journal);
     let outside = Outside {
+        writer,
         settings: settings.clone(),
         reconciler,
         accounts: accounts_task,
@@ -162,6 +167,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         Control::new(parts, seed).run(signals).await;
         api.stop().await;
+        if let Some(flush) = flush {
+            flush.flush(LAST_EVENTS_WITHIN).await;
+        }
         Ok::<_, BrainError>(())
     })?;
     tracing::info!("supervisor ended");
@@ -172,6 +180,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 struct Outside {
     settings: Settings,
     reconciler: Option<Reconciler>,
+    writer: Option<HistoryWriter>,
     accounts: Option<AccountsTask>,
     news: mpsc::UnboundedSender<News>,
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
@@ -209,6 +218,9 @@ impl Outside {
                     };
                     tokio::spawn(StoreTask::new(database, source, self.reload_tenants_seen, self.news).run());
                 }
+                if let Some(writer) = self.writer {
+                    tokio::spawn(writer.run());
+                }
                 if let Some(reconciler) = self.reconciler {
                     tokio::spawn(reconciler.run());
                 }
@@ -221,6 +233,12 @@ impl Outside {
             .map_err(|source| BrainError::System { doing: "start the thread for broker and database", source })?;
         Ok(())
     }
+}
+
+/// Whoever writes the history, and how he is hurried; `None`: there is no database for it.
+fn history(settings: &Settings, journal: &Journal) -> (Option<HistoryWriter>, Option<Flush>) {
+    let writer = |database| HistoryWriter::new(database, settings.history.events_keep, journal.clone());
+    settings.database.clone().map(writer).unzip()
 }
 
 fn api_context(settings: &Settings, handle: Handle, republished: Republished, journal: Journal) -> api::ApiContext {

@@ -4,7 +4,7 @@
 //! fleet orders. It never waits for broker, database or disk.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     time::Duration,
 };
@@ -45,6 +45,7 @@ use crate::{
 mod accounts;
 mod blocks;
 mod budget;
+mod chronicle;
 mod deaths;
 mod effects;
 mod forgiveness;
@@ -124,6 +125,8 @@ pub(super) struct Control {
     progress: Progress,
     memory: Memory,
     admissions: Admissions,
+    /// Whether each part works that has ever worked in this life.
+    worked: BTreeMap<&'static str, bool>,
 }
 
 /// Whether the supervisor is on its way out.
@@ -163,6 +166,7 @@ impl Control {
             progress: Progress::default(),
             memory: Memory::default(),
             admissions: Admissions::new(),
+            worked: BTreeMap::new(),
             parts,
         }
     }
@@ -183,7 +187,7 @@ impl Control {
             self.keep_time();
             self.leave_when_empty();
         }
-        self.parts.board.publish();
+        self.publish();
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         if self.keeper_told_to_end {
             // What was said to it goes out while it is listened to; it hangs up as its last act.
@@ -234,7 +238,7 @@ impl Control {
     }
 
     fn publish(&mut self) {
-        self.parts.board.publish();
+        self.parts.board.publish(self.parts.journal.last_id());
         self.publish_at = None;
     }
 
@@ -251,11 +255,13 @@ impl Control {
             FromKeeper::Connected { pid, walls } => {
                 tracing::info!(pid, "keeper answers");
                 self.keeper_shown.clear();
+                self.part_changed("keeper", true, "connected");
                 self.parts.board.set_keeper(Some(pid), "connected".to_owned());
                 self.parts.board.set_walls(walls);
             }
             FromKeeper::Lost(why) => {
                 tracing::error!(why, "keeper lost");
+                self.part_changed("keeper", false, &why);
                 self.parts.board.set_keeper(None, why);
                 self.deaths.keeper_lost();
                 self.forgiveness.processes_are_known(false);
@@ -268,6 +274,7 @@ impl Control {
                     tracing::warn!(why, "no keeper");
                     self.keeper_shown.clone_from(&why);
                 }
+                self.part_changed("keeper", false, &why);
                 self.parts.board.set_keeper(None, why);
             }
             FromKeeper::Report(report) => self.report(report),
@@ -314,6 +321,7 @@ impl Control {
             News::Tenants(tenants) => self.tenants_read(tenants),
             News::Names(names) => self.parts.board.set_names(names),
             News::Part { part, ok, detail } => {
+                self.part_changed(part, ok, &detail);
                 let was_ok = self.parts.board.set_part(part, ok, detail);
                 if ok && !was_ok {
                     self.happened(Event::DependencyUp);
@@ -336,7 +344,7 @@ impl Control {
             }
             News::Seats(seats) => self.seats_known(seats),
             News::Depths(depths) => self.parts.board.set_queues(depths),
-            News::Recorded(order) => self.apply(order),
+            News::Recorded { order, asked } => self.apply(order, &asked),
             News::Account(news) => self.accounts_changed(news),
             News::StrikesKept { then, error } => self.strikes_kept(then, error),
         }

@@ -20,6 +20,22 @@ pub enum Selection {
     Tenant(TenantId),
 }
 
+/// Who asks for something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Who, as logs and events name them.
+    pub by: String,
+    /// The request that it came with.
+    pub correlation_id: Option<String>,
+}
+
+impl Asked {
+    /// In the request that is being worked on.
+    pub fn now(by: &str) -> Self {
+        Self { by: by.to_owned(), correlation_id: crate::correlation::current() }
+    }
+}
+
 /// An order to the task that owns the fleet.
 #[derive(Debug)]
 pub enum Order {
@@ -29,8 +45,8 @@ pub enum Order {
         selection: Selection,
         /// What.
         action: Action,
-        /// Who asked, for the log.
-        by: String,
+        /// Who asked.
+        asked: Asked,
         /// How many workers it concerns.
         answer: oneshot::Sender<Result<usize, ControlError>>,
     },
@@ -40,8 +56,8 @@ pub enum Order {
         queue: QueueName,
         /// [`etl_shared::flight::fingerprint`] of its body.
         fingerprint: u64,
-        /// Who asked, for the log.
-        by: String,
+        /// Who asked.
+        asked: Asked,
         /// Whether anything was held against it.
         answer: oneshot::Sender<Result<bool, ControlError>>,
     },
@@ -49,15 +65,15 @@ pub enum Order {
     Rotate {
         /// Whose.
         selection: Selection,
-        /// Who asked, for the log.
-        by: String,
+        /// Who asked.
+        asked: Asked,
         /// Under which number it is told what became of it.
         answer: oneshot::Sender<Result<RotationAccepted, ControlError>>,
     },
     /// Accept the tenant list that was refused because too many were missing from it.
     ConfirmTenants {
-        /// Who asked, for the log.
-        by: String,
+        /// Who asked.
+        asked: Asked,
         /// The list as it is then.
         answer: oneshot::Sender<Result<TenantList, ControlError>>,
     },
@@ -106,24 +122,24 @@ impl Handle {
 
     /// Orders an action; returns how many workers it concerns once it is accepted and recorded, not when it is done.
     pub async fn control(&self, selection: Selection, action: Action, by: &str) -> Result<usize, ControlError> {
-        self.ask(|answer| Order::Control { selection, action, by: by.to_owned(), answer }).await
+        self.ask(|answer| Order::Control { selection, action, asked: Asked::now(by), answer }).await
     }
 
     /// Replaces secrets; answers once that has begun.
     pub async fn rotate(&self, selection: Selection, by: &str) -> Result<RotationAccepted, ControlError> {
-        self.ask(|answer| Order::Rotate { selection, by: by.to_owned(), answer }).await
+        self.ask(|answer| Order::Rotate { selection, asked: Asked::now(by), answer }).await
     }
 
     /// Accepts the refused tenant list.
     pub async fn confirm_tenants(&self, by: &str) -> Result<TenantList, ControlError> {
-        self.ask(|answer| Order::ConfirmTenants { by: by.to_owned(), answer }).await
+        self.ask(|answer| Order::ConfirmTenants { asked: Asked::now(by), answer }).await
     }
 
     /// Forgets what is held against a message, so that publishing it again makes it run again. Answers once no process is left
     /// that was told to refuse it; `false` where nothing was held against it.
     pub async fn forgive(&self, queue: &QueueName, fingerprint: u64, by: &str) -> Result<bool, ControlError> {
-        let (queue, by) = (queue.clone(), by.to_owned());
-        self.ask(|answer| Order::Forgive { queue, fingerprint, by, answer }).await
+        let (queue, asked) = (queue.clone(), Asked::now(by));
+        self.ask(|answer| Order::Forgive { queue, fingerprint, asked, answer }).await
     }
 
     async fn ask<T>(

@@ -9,7 +9,7 @@ use etl_shared::{
 use tokio::sync::oneshot;
 
 use super::{
-    handle::{ControlError, Selection},
+    handle::{Asked, ControlError, Selection},
     view::QueueSample,
 };
 use crate::{accounts::AccountNews, poison::Suspect, store::Seats};
@@ -46,7 +46,12 @@ pub enum News {
     /// What became of a tenant's accounts.
     Account(AccountNews),
     /// An order that has been recorded.
-    Recorded(Recorded),
+    Recorded {
+        /// Which.
+        order: Recorded,
+        /// Who gave it.
+        asked: Asked,
+    },
     /// Strikes stand on disk, or cannot be written there.
     StrikesKept {
         /// What waited for it.

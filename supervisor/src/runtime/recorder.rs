@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::{
-    handle::{ControlError, Order, Selection},
+    handle::{Asked, ControlError, Order, Selection},
     news::{AfterStrikes, Answer, News, Recorded},
     roster::Switches,
     strikes_file,
@@ -151,26 +151,26 @@ impl Recorder {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::Control { selection, action, by, answer } => {
-                tracing::debug!(?selection, ?action, by, "ordered");
-                self.control(selection, action, answer);
+            Order::Control { selection, action, asked, answer } => {
+                tracing::debug!(?selection, ?action, by = asked.by, "ordered");
+                self.control(selection, action, asked, answer);
             }
-            Order::Forgive { queue, fingerprint, by, answer } => {
-                tracing::info!(by, %queue, fingerprint, "a message is forgiven");
-                self.pass_on(Recorded::Forgive { queue, fingerprint, answer });
+            Order::Forgive { queue, fingerprint, asked, answer } => {
+                tracing::info!(by = asked.by, %queue, fingerprint, "a message is forgiven");
+                self.pass_on(Recorded::Forgive { queue, fingerprint, answer }, asked);
             }
-            Order::Rotate { selection, by, answer } => {
-                tracing::info!(by, ?selection, "secrets are to be replaced");
-                self.pass_on(Recorded::Rotate(selection, answer));
+            Order::Rotate { selection, asked, answer } => {
+                tracing::info!(by = asked.by, ?selection, "secrets are to be replaced");
+                self.pass_on(Recorded::Rotate(selection, answer), asked);
             }
-            Order::ConfirmTenants { by, answer } => {
-                tracing::info!(by, "the refused list of tenants is confirmed");
-                self.pass_on(Recorded::ConfirmTenants(answer));
+            Order::ConfirmTenants { asked, answer } => {
+                tracing::info!(by = asked.by, "the refused list of tenants is confirmed");
+                self.pass_on(Recorded::ConfirmTenants(answer), asked);
             }
         }
     }
 
-    fn control(&mut self, selection: Selection, action: Action, answer: Answer<usize>) {
+    fn control(&mut self, selection: Selection, action: Action, asked: Asked, answer: Answer<usize>) {
         if let Selection::Tenant(tenant) = selection {
             let view = self.view.load();
             if !view.tenants.contains_key(&tenant) && view.workers_of(tenant).is_empty() {
@@ -192,11 +192,12 @@ impl Recorder {
             return;
         }
         self.state = state;
-        self.pass_on(match action {
+        let order = match action {
             Action::Start => Recorded::Start(selection, answer),
             Action::Stop => Recorded::Stop(selection, answer),
             Action::Restart => Recorded::Restart(selection, answer),
-        });
+        };
+        self.pass_on(order, asked);
     }
 
     /// Many workers may die at the same moment: what came meanwhile is written together.
@@ -246,9 +247,9 @@ impl Recorder {
         }
     }
 
-    fn pass_on(&self, recorded: Recorded) {
+    fn pass_on(&self, order: Recorded, asked: Asked) {
         // The loop is gone only when the program ends; the waiting caller then learns it from its dropped answer.
-        let _ = self.news.send(News::Recorded(recorded));
+        let _ = self.news.send(News::Recorded { order, asked });
     }
 }
 

@@ -35,6 +35,8 @@ pub struct FleetView {
     pub budget: BudgetStatus,
     /// The first reading of the tenants has been acted on.
     pub settled: bool,
+    /// The newest event that it shows; every later one is not in it, or not quite.
+    pub last_event_id: u64,
     /// When the control loop last turned.
     pub turned_at: BootTime,
     /// Grows with every change of anything above but the times at which things were looked at and found as they were.

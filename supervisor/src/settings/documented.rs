@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use etl_shared::settings::Known;
 
-use super::{Api, CredentialsSection, Isolation, KNOWN, Limits, Poison, Queue, Reconcile, Restart, Runtime, Settings};
+use super::{
+    Api, CredentialsSection, HistorySection, Isolation, KNOWN, Limits, Poison, Queue, Reconcile, Restart, Runtime,
+    Settings,
+};
 
 fn project_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
@@ -79,6 +82,7 @@ fn the_example_shows_the_true_defaults() {
     assert_eq!(format!("{:?}", settings.poison), format!("{:?}", Poison::default()));
     assert_eq!(format!("{:?}", settings.limits), format!("{:?}", Limits::default()));
     assert_eq!(settings.isolation, Isolation::default());
+    assert_eq!(settings.history, HistorySection::default());
     let shown = &settings.credentials;
     let expected = CredentialsSection {
         mode: shown.mode,

@@ -91,6 +91,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("cgroups", Known::Value),
         ]),
     ),
+    ("history", Known::Section(&[("events_keep", Known::Value)])),
     (
         "queues",
         Known::Named(&Known::Section(&[

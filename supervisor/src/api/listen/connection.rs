@@ -15,17 +15,17 @@ use hyper_util::{
 };
 use nix::sys::socket::{setsockopt, sockopt::KeepAlive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time,
 };
 
+use super::{
+    seat::{Seat, Seats},
+    wire::{Line, Wire},
+};
 use crate::api::authenticate::Peer;
 
-/// Most clients at once at each door; more wait outside. The unix socket has a count of its own, so that whoever fills the
-/// TCP port does not lock the machine's operators out.
-const CLIENTS: u32 = 256;
 /// How long a client may take to send a request's head, counted from its connection or its last request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request.
@@ -40,9 +40,6 @@ pub(super) enum Door {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
-
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 impl Door {
     async fn accept(&self) -> io::Result<(Box<dyn Wire>, Peer)> {
@@ -66,12 +63,11 @@ impl Door {
 
 /// Admits clients until the server stops, then waits for those that are inside.
 pub(super) async fn admit(door: Door, router: Router, stop: watch::Receiver<bool>) {
-    let seats = Arc::new(Semaphore::new(CLIENTS as usize));
+    let seats = Seats::new();
     let mut stopped = pin!(stopped(stop.clone()));
     loop {
         let next = async {
-            // Never closed, so there is always a seat in the end.
-            let seat = Arc::clone(&seats).acquire_owned().await.map_err(io::Error::other)?;
+            let seat = seats.take().await.ok_or(io::ErrorKind::BrokenPipe)?;
             Ok((door.accept().await?, seat))
         };
         let next: io::Result<_> = tokio::select! {
@@ -89,26 +85,22 @@ pub(super) async fn admit(door: Door, router: Router, stop: watch::Receiver<bool
         }
     }
     drop(door);
-    let _ = time::timeout(GRACE, seats.acquire_many(CLIENTS)).await;
+    let _ = time::timeout(GRACE, seats.empty()).await;
 }
 
-async fn serve(
-    stream: Box<dyn Wire>,
-    peer: Peer,
-    router: Router,
-    stop: watch::Receiver<bool>,
-    _seat: OwnedSemaphorePermit,
-) {
+async fn serve(stream: Box<dyn Wire>, peer: Peer, router: Router, stop: watch::Receiver<bool>, seat: Arc<Seat>) {
     let service = TowerToHyperService::new(router);
+    let line = Line::new(stream, Arc::clone(&seat));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Arc::clone(&seat));
         service.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(line), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,

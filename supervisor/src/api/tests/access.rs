@@ -23,7 +23,7 @@ const SHARED: &str = "409 credentials_shared";
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 39] = [
+const TABLE: [Row; 48] = [
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -63,6 +63,15 @@ const TABLE: [Row; 39] = [
     ("GET", "/api/v1/admin/nothing", "", ["404 path_unknown"; 5]),
     ("GET", "/", "", ["404 path_unknown"; 5]),
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
+    ("GET", "/api/v1/admin/workers/events", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events?tenant_id=1&rows=true", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/events?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/history", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/history?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/overview", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/1/history", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/2/history", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/tenant/9/history", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
 ];
 
 #[tokio::test]

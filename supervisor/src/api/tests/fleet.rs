@@ -59,6 +59,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
         budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
         settled: true,
+        last_event_id: 0,
         turned_at: now,
         version: 1,
     }

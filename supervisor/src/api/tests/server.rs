@@ -32,6 +32,7 @@ pub(super) struct Server {
     pub(super) serving: Serving,
     pub(super) view: Arc<ArcSwap<FleetView>>,
     pub(super) runtime: Runtime,
+    pub(super) journal: Journal,
 }
 
 /// An answer with its whole body.
@@ -68,6 +69,7 @@ impl Server {
         }
         fs::create_dir(runtime.flight_directory()).unwrap();
         let (handle, view) = fleet::handle(view);
+        let journal = Journal::default();
         let context = ApiContext {
             handle,
             runtime: runtime.clone(),
@@ -77,13 +79,13 @@ impl Server {
             broker: None,
             database: None,
             republished: Arc::default(),
-            journal: Journal::default(),
+            journal: journal.clone(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)
             }),
         };
-        Self { serving: serve(context).unwrap(), directory, view, runtime }
+        Self { serving: serve(context).unwrap(), directory, view, runtime, journal }
     }
 
     /// As somebody on the machine.
@@ -136,5 +138,9 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 
 pub(super) async fn whole(response: Response<Incoming>) -> Answer {
     let (parts, body) = response.into_parts();
+    // It never ends.
+    if parts.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream") {
+        return Answer { status: parts.status, headers: parts.headers, body: Bytes::new() };
+    }
     Answer { status: parts.status, headers: parts.headers, body: body.collect().await.unwrap().to_bytes() }
 }

@@ -6,13 +6,14 @@ use super::{Control, Going};
 use crate::{
     lifecycle::{Event, StopCause},
     runtime::{
-        handle::{ControlError, Selection},
+        handle::{Asked, ControlError, Selection},
         news::Recorded,
     },
 };
 
 impl Control {
-    pub(super) fn apply(&mut self, order: Recorded) {
+    pub(super) fn apply(&mut self, order: Recorded, asked: &Asked) {
+        self.ordered(&order, asked);
         match order {
             Recorded::Start(selection, answer) => {
                 let _ = answer.send(self.start(selection));

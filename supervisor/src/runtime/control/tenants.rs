@@ -37,6 +37,7 @@ impl Control {
             self.refused = Some(tenants);
             let detail =
                 "a list was refused because more than half of the tenants were missing; see `etl-supervisor tenants`";
+            self.part_changed("tenants", false, detail);
             self.parts.board.set_part("tenants", false, detail.to_owned());
             self.show_tenants();
             return;
@@ -72,11 +73,13 @@ impl Control {
             1 => format!("1, from the {source}"),
             n => format!("{n}, from the {source}"),
         };
+        self.part_changed("tenants", true, &detail);
         self.parts.board.set_part("tenants", true, detail);
         if source == "database" {
             // Nobody waits for it: if it is lost, an older list serves.
             let _ = self.parts.notes.send(Note::Tenants(tenants.clone()));
         }
+        self.tenants_changed(&tenants, source);
         self.tenants = Some(tenants);
         self.reconcile();
         self.parts.board.set_settled();

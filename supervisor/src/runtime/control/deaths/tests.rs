@@ -13,7 +13,7 @@ use crate::{
     runtime::{
         board::Board,
         control::Parts,
-        handle::ControlError,
+        handle::{Asked, ControlError},
         news::{AfterStrikes, Recorded},
         roster::Switches,
     },
@@ -120,7 +120,7 @@ impl Scene {
 
     fn forgive(&mut self) -> oneshot::Receiver<Result<bool, ControlError>> {
         let (answer, answered) = oneshot::channel();
-        self.control.apply(Recorded::Forgive { queue: worker().queue(), fingerprint: 9, answer });
+        self.control.apply(Recorded::Forgive { queue: worker().queue(), fingerprint: 9, answer }, &Asked::default());
         answered
     }
 

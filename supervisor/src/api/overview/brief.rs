@@ -1,0 +1,79 @@
+//! What a tenant's workers come to, in numbers.
+
+use std::sync::Arc;
+
+use etl_shared::{TenantId, api::WorkerState};
+
+use crate::{
+    history::Tally,
+    runtime::{FleetView, WorkerView},
+};
+
+/// One tenant.
+#[derive(Debug)]
+pub(super) struct Brief<'a> {
+    /// What deserves attention most.
+    pub(super) state: WorkerState,
+    /// A worker that stands there; `None`: there are none.
+    pub(super) worker: Option<&'a Arc<WorkerView>>,
+    pub(super) workers: u16,
+    pub(super) running: u16,
+    pub(super) messages_ready: Option<u32>,
+    pub(super) messages_unacknowledged: Option<u32>,
+    pub(super) throughput: Option<f32>,
+    pub(super) memory: u64,
+}
+
+/// The higher, the more it deserves attention.
+const fn urgency(state: WorkerState) -> u8 {
+    match state {
+        WorkerState::Fatal => 7,
+        WorkerState::Backoff => 6,
+        WorkerState::Waiting => 5,
+        WorkerState::Stopping => 4,
+        WorkerState::Starting => 3,
+        WorkerState::Running => 2,
+        WorkerState::Idle => 1,
+        WorkerState::Stopped => 0,
+    }
+}
+
+impl<'a> Brief<'a> {
+    pub(super) fn of(view: &'a FleetView, tenant: TenantId, tally: &Tally) -> Self {
+        let workers = view.workers_of(tenant);
+        // Of several, the first one.
+        let worker = workers.iter().rev().max_by_key(|worker| urgency(worker.state));
+        let running = workers.iter().filter(|worker| worker.state == WorkerState::Running).count();
+        let mut brief = Self {
+            state: worker.map_or(WorkerState::Stopped, |worker| worker.state),
+            worker,
+            workers: u16::try_from(workers.len()).unwrap_or(u16::MAX),
+            running: u16::try_from(running).unwrap_or(u16::MAX),
+            messages_ready: None,
+            messages_unacknowledged: None,
+            throughput: None,
+            memory: workers.iter().filter_map(|worker| tally.memory(worker)).sum(),
+        };
+        for throughput in workers.iter().filter_map(|worker| tally.throughput(worker)) {
+            *brief.throughput.get_or_insert_default() += throughput;
+        }
+        // Workers are sorted by queue type within their tenant.
+        for crew in workers.chunk_by(|one, other| one.name.queue_type == other.name.queue_type) {
+            let Some(queue) = view.queues.get(&crew[0].name.queue().to_string()) else { continue };
+            *brief.messages_ready.get_or_insert_default() += queue.messages_ready;
+            if let Some(unacknowledged) = queue.messages_unacknowledged {
+                *brief.messages_unacknowledged.get_or_insert_default() += unacknowledged;
+            }
+        }
+        brief
+    }
+}
+
+/// Every tenant that is wanted, and those that are gone but still have a worker to stop.
+pub(super) fn tenants(view: &FleetView) -> Vec<TenantId> {
+    let present = view.workers.iter().map(|worker| worker.name.tenant);
+    let mut tenants: Vec<_> = view.tenants.keys().copied().chain(present).collect();
+    tenants.sort_unstable();
+    tenants.dedup();
+    tenants
+}
