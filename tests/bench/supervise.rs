@@ -218,6 +218,17 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
+    /// Kills all workers at once and waits until all are back.
+    pub(crate) fn kill_everybody(&self) -> Outcome<()> {
+        let (_, running) = self.wait_for_status()?;
+        let before = self.births.count()?;
+        for pid in running.values() {
+            kill(Pid::from_raw(*pid), Signal::SIGKILL).doing("kill a worker")?;
+        }
+        self.births.wait_for_all(&self.bench.patience, before, before + self.size, LIMIT)?;
+        self.wait_for_status().map(|_| ())
+    }
+
     fn kill_all(&self, report: &mut Report, goals: &Goals) -> Outcome<()> {
         // Longer than `reset_after`.
         self.bench.patience.pause(Duration::from_secs(2))?;

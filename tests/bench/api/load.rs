@@ -1,4 +1,4 @@
-//! Clients that ask again as soon as they are answered, on a thread of their own.
+//! Clients that ask again as soon as they are answered, or at a pace, on a thread of their own.
 
 use std::{
     mem,
@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http_body_util::{BodyExt, Empty};
@@ -34,17 +34,28 @@ struct Shared {
     /// The value of the header.
     authorization: String,
     tenants: usize,
+    /// From one request of a client to its next one, unless the answer took longer; zero: at once.
+    pace: Duration,
     stop: AtomicBool,
     /// Milliseconds of every request since somebody looked.
     latencies: Mutex<Vec<f64>>,
 }
 
 impl Load {
-    /// Begins; every client asks for one tenant after the other, each from another one on.
-    pub(super) fn begin(address: SocketAddr, token: &str, tenants: usize, connections: usize) -> Outcome<Self> {
+    /// Begins; every client asks for one tenant after the other, each from another one on. `rate`: requests a second of all clients
+    /// together; none: as many as are answered.
+    pub(super) fn begin(
+        address: SocketAddr,
+        token: &str,
+        tenants: usize,
+        connections: usize,
+        rate: Option<u32>,
+    ) -> Outcome<Self> {
+        let each = u32::try_from(connections)?;
+        let pace = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) * each / rate);
         let authorization = format!("Bearer {token}");
         let (stop, latencies) = (AtomicBool::new(false), Mutex::default());
-        let shared = Arc::new(Shared { address, authorization, tenants, stop, latencies });
+        let shared = Arc::new(Shared { address, authorization, tenants, pace, stop, latencies });
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let theirs = Arc::clone(&shared);
         let ask = async move {
@@ -91,9 +102,13 @@ async fn client(shared: Arc<Shared>, first: usize) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| said(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| said(&error))?;
     tokio::spawn(connection);
-    let mut tenant = first;
+    let (mut tenant, mut due) = (first, Instant::now());
     while !shared.stop.load(Ordering::Relaxed) {
         tenant = tenant % shared.tenants + 1;
+        if !shared.pace.is_zero() {
+            due += shared.pace;
+            tokio::time::sleep_until(due.into()).await;
+        }
         let request = Request::get(format!("/api/v1/admin/workers/tenant/{tenant}/status"))
             .header(header::HOST, "localhost")
             .header(header::AUTHORIZATION, shared.authorization.as_str())
