@@ -4,8 +4,8 @@
 # code; a last line that begins with "note: " appears in the summary.
 
 all_steps=(scripts style format lint docs licences build unit simulation examples configuration units boot
-    machine stack system)
-slow_steps=(stack system)
+    machine openapi stack system)
+slow_steps=(openapi stack system)
 # Histories that the simulation goes through.
 seeds=2000
 
@@ -24,6 +24,7 @@ declare -A step_title=(
     [units]='the systemd units, with systemd-analyze'
     [boot]='the systemd units under a systemd that boots in namespaces'
     [machine]='limits that only a kernel of our own can hold, in an emulator'
+    [openapi]='the admin API against its description, with schemathesis'
     [stack]='scripts/stack, with scripts/stack-test'
     [system]='system tests on a private broker and database'
 )
@@ -31,7 +32,7 @@ declare -A step_title=(
 # A step is skipped when the one it needs has failed.
 declare -A step_needs=(
     [unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [boot]=build [machine]=build
-    [system]=build
+    [openapi]=build [system]=build
 )
 
 step_scripts() {
@@ -117,6 +118,11 @@ step_boot() {
 step_machine() {
     cargo build --locked --workspace --bins
     scripts/vm-test
+}
+
+step_openapi() {
+    cargo build --locked --workspace --bins
+    scripts/openapi-test
 }
 
 step_stack() { scripts/stack-test; }
