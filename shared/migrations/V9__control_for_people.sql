@@ -11,11 +11,28 @@ CREATE TABLE IF NOT EXISTS worker_settings (
     memory_soft  bigint CHECK (memory_soft > 0),
     -- Until then there are no workers.
     paused_until timestamptz,
+    -- Another one after every change, whoever makes it; greater than before.
     revision     bigint NOT NULL DEFAULT 1,
     updated_at   timestamptz NOT NULL DEFAULT now(),
     updated_by   text NOT NULL DEFAULT '',
     PRIMARY KEY (tenant_id, queue_type)
 );
+
+-- A change by hand is a change like any other: it is noted when it was made, and by whom.
+CREATE OR REPLACE FUNCTION etl_settings_noted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.revision := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+    IF TG_OP = 'UPDATE' THEN
+        NEW.revision := greatest(NEW.revision, OLD.revision + 1);
+    END IF;
+    NEW.updated_at := now();
+    NEW.updated_by := coalesce(nullif(current_setting('etl.settings_by', true), ''), session_user);
+    RETURN NEW;
+END
+$$;
+DROP TRIGGER IF EXISTS etl_settings_noted ON worker_settings;
+CREATE TRIGGER etl_settings_noted BEFORE INSERT OR UPDATE ON worker_settings
+    FOR EACH ROW EXECUTE FUNCTION etl_settings_noted();
 
 -- The supervisor listens where it listens for tenants, so that a change holds at once.
 CREATE OR REPLACE FUNCTION etl_settings_changed() RETURNS trigger LANGUAGE plpgsql AS $$

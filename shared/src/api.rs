@@ -30,7 +30,7 @@ pub use jobs::{JobAccepted, JobRequest};
 pub use overview::{Overview, TenantRow, Totals};
 pub use queues::{QueueList, QueueStatus};
 pub use session::{LoginRequest, Session};
-pub use settings::{ChangeSettings, EffectiveSettings, QueueSettings, SettingsDocument, SettingsList};
+pub use settings::{ChangeSettings, EffectiveSettings, QueueSettings, SettingsAnswer, SettingsDocument, SettingsList};
 pub use tokens::{CreateToken, CreatedToken, Role, TokenDescription};
 
 /// What an operator asks for.

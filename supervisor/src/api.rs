@@ -6,17 +6,17 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
 
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::get};
 use etl_shared::WorkerName;
 use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     history::Journal,
+    page,
     reconcile::Republished,
     runtime::{Handle, view::Sample},
-    settings::{Broker, Database, Runtime},
+    settings::{Api as ApiSettings, Auth, Broker, Database, Runtime},
     store::OperatorStore,
 };
 
@@ -24,6 +24,7 @@ mod authenticate;
 mod authorize;
 mod control;
 mod credentials;
+mod csrf;
 mod dead_letters;
 mod events;
 mod health;
@@ -33,17 +34,27 @@ mod logs;
 mod openapi;
 mod overview;
 mod problem;
+mod reference;
+mod refusal;
 mod request;
+mod secret;
+mod session;
+mod session_store;
+mod settings;
 mod status;
 mod tag;
 mod tenants;
 mod token_store;
 mod tokens;
+mod whole_file;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+use problem::Refusal;
+
 pub use listen::{ServeError, Serving, serve};
+use session_store::SessionStore;
 pub use token_store::{TokenStore, TokenStoreError};
 
 /// What the API is given.
@@ -55,6 +66,10 @@ pub struct ApiContext {
     pub runtime: Runtime,
     /// Address of the TCP listener; port 0 takes a free one; `None`: the unix socket only.
     pub listen: Option<SocketAddr>,
+    /// By which names clients call it.
+    pub api: ApiSettings,
+    /// How callers are recognised.
+    pub auth: Auth,
     /// Parts of the view without which the supervisor is not ready, such as `keeper`, and `broker` where one is configured.
     pub required_parts: Vec<&'static str>,
     /// When the supervisor started.
@@ -67,6 +82,8 @@ pub struct ApiContext {
     pub republished: Republished,
     /// What happens.
     pub journal: Journal,
+    /// Changed to have tenants and their settings read at once.
+    pub reload_tenants: watch::Sender<u64>,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -79,12 +96,23 @@ pub type LookAtProcess = fn(&Path, &WorkerName, u64, i32) -> Option<Sample>;
 struct Api {
     context: ApiContext,
     tokens: TokenStore,
+    sessions: SessionStore,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// What is known of the workers between two looks, and who is told.
     live: overview::Live,
     /// Becomes true when the server stops: streams end then.
     stopping: watch::Receiver<bool>,
+}
+
+impl Api {
+    /// The database as operators use it; `what` is in there.
+    fn store(&self, what: &str) -> Result<&OperatorStore, Refusal> {
+        self.store.as_ref().ok_or_else(|| {
+            let detail = format!("{what} in a database, and none is configured: set [database] url");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "database_not_configured", detail)
+        })
+    }
 }
 
 /// Every path there is.
@@ -106,20 +134,34 @@ fn router(api: Arc<Api>) -> Router {
         .routes(routes!(dead_letters::discard))
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::confirm))
+        .routes(routes!(settings::show, settings::change))
         .routes(routes!(events::stream))
         .routes(routes!(overview::overview))
         .routes(routes!(history::events))
         .routes(routes!(history::tenant))
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
+    let session = OpenApiRouter::new()
+        .routes(routes!(session::show, session::end))
+        .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate))
+        .routes(routes!(session::begin));
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
         .nest("/api/v1/admin", admin)
+        .nest("/api/v1", session)
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .split_for_parts();
     router
         .route("/openapi.json", get(openapi::document(&description)))
-        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        .merge(page::routes())
+        .merge(reference::routes())
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .with_state(api)
+}
+
+impl Api {
+    /// Names the settings by which tokens of the platform are believed.
+    fn believed(&self) -> String {
+        secret::hash(&format!("{:?} {:?}", self.context.auth.jwt, self.context.auth.roles))
+    }
 }

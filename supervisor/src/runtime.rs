@@ -12,6 +12,7 @@ mod keeper_link;
 mod less;
 mod lock;
 mod news;
+pub mod overrides;
 mod recorder;
 mod roster;
 pub mod sample;

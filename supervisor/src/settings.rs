@@ -14,8 +14,10 @@ use etl_shared::{
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error};
+use url::Url;
 
 mod address;
+mod auth;
 mod credentials;
 #[cfg(test)]
 mod documented;
@@ -28,6 +30,7 @@ mod reconcile;
 mod tenants;
 mod validate;
 
+pub use auth::{Algorithm, Auth, Jwt, Roles};
 pub use credentials::{CredentialsMode, CredentialsSection};
 pub use history::HistorySection;
 pub use isolation::{Isolation, UidRange, Wish};
@@ -36,6 +39,7 @@ pub use limits::{Budget, Limits};
 pub use queue::{Queue, Readiness};
 pub use reconcile::Reconcile;
 pub use tenants::TenantSet;
+pub use validate::LEAST_MEMORY;
 
 /// Where the configuration is looked for unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/etl-supervisor/config.toml";
@@ -57,6 +61,9 @@ pub struct Settings {
     /// The admin API.
     #[serde(default)]
     pub api: Api,
+    /// How its callers are recognised.
+    #[serde(default)]
+    pub auth: Auth,
     /// When and how often a worker is started again.
     #[serde(default)]
     pub restart: Restart,
@@ -166,6 +173,11 @@ pub struct Api {
     /// Address of the TCP listener; `"off"`: the unix socket only.
     #[serde(deserialize_with = "listener")]
     pub listen: Option<SocketAddr>,
+    /// Where people's browsers find it, such as behind a proxy: `https://etl.example.org`.
+    #[serde(deserialize_with = "public_url")]
+    pub public_url: Option<Url>,
+    /// Further names by which clients of the TCP listener may call it.
+    pub hosts: Vec<String>,
 }
 
 /// `[restart]`
@@ -216,7 +228,7 @@ impl Default for Runtime {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))) }
+        Self { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8750))), public_url: None, hosts: Vec::new() }
     }
 }
 
@@ -247,6 +259,18 @@ fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketA
             D::Error::custom(format!("{address:?} is no address: write listen like \"127.0.0.1:8750\", or \"off\""))
         }),
     }
+}
+
+fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = Url::parse(&text).ok().filter(|url| {
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        bare && matches!(url.scheme(), "http" | "https") && url.has_host()
+    });
+    let url = url.ok_or_else(|| {
+        D::Error::custom(format!("{text:?}: write public_url like \"https://etl.example.org\", without a path"))
+    })?;
+    Ok(Some(url))
 }
 
 fn default_queues() -> BTreeMap<QueueType, Queue> {

@@ -7,6 +7,7 @@ pub mod letters;
 mod operators;
 pub mod raw_rows;
 mod seats;
+pub mod settings;
 mod task;
 
 pub use backstop::{Kept, LIMITS as BACKSTOP_LIMITS, RawRow, ReturnedLetter, is_about_the_row, keep};

@@ -52,6 +52,8 @@ fn view() -> FleetView {
     let tenants = vec![tenant(1), tenant(2)];
     FleetView {
         names: Arc::default(),
+        overrides: Arc::default(),
+        rules: Arc::default(),
         accounts: None,
         workers: [
             worker("transform-1-1", WorkerState::Running, "ready"),
@@ -120,6 +122,7 @@ impl Supervisor {
             database: None,
             republished: std::sync::Arc::default(),
             journal: etl_supervisor::history::Journal::default(),
+            reload_tenants: tokio::sync::watch::channel(0).0,
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

@@ -11,6 +11,7 @@
 pub mod accounts;
 pub mod binaries;
 pub mod broker;
+pub mod browser;
 pub mod createmeta;
 pub mod database;
 pub mod documents;

@@ -4,8 +4,8 @@
 # code; a last line that begins with "note: " appears in the summary.
 
 all_steps=(scripts style format lint docs licences build unit simulation examples configuration units boot
-    machine openapi stack system)
-slow_steps=(openapi stack system)
+    machine openapi stack page system)
+slow_steps=(openapi stack page system)
 # Histories that the simulation goes through.
 seeds=2000
 
@@ -26,13 +26,14 @@ declare -A step_title=(
     [machine]='limits that only a kernel of our own can hold, in an emulator'
     [openapi]='the admin API against its description, with schemathesis'
     [stack]='scripts/stack, with scripts/stack-test'
+    [page]='the page in Chromium, as admin, operator and viewer'
     [system]='system tests on a private broker and database'
 )
 
 # A step is skipped when the one it needs has failed.
 declare -A step_needs=(
     [unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [boot]=build [machine]=build
-    [openapi]=build [system]=build
+    [openapi]=build [page]=build [system]=build
 )
 
 step_scripts() {
@@ -127,19 +128,33 @@ step_openapi() {
 
 step_stack() { scripts/stack-test; }
 
+step_page() {
+    on_a_private_stack page 'package(system-tests) and binary(=page)' --test page
+    echo "note: $(find "${CARGO_TARGET_DIR:-target}/page" -name '*.png' | wc -l) pictures in ${CARGO_TARGET_DIR:-target}/page"
+}
+
 step_system() {
+    local suite suites=()
+    for suite in tests/*.rs; do
+        [[ $suite == tests/page.rs ]] || suites+=(--test "$(basename "$suite" .rs)")
+    done
+    on_a_private_stack tmp 'package(system-tests) and not binary(=page)' "${suites[@]}"
+}
+
+# on_a_private_stack DIRECTORY FILTER OPTION...   the filter is for nextest, the options for cargo alone
+on_a_private_stack() {
+    local code=0
     cargo build --locked --workspace --all-targets
     scripts/stack --dir "$scratch/stack" up
     eval "$(scripts/stack --dir "$scratch/stack" env)"
     export ETL_SECOND_STACK_DIR=$scratch/second
     # Directories of tests, with whatever one that was cut short leaves in them.
-    mkdir "$scratch/tmp"
-    export TMPDIR=$scratch/tmp
-    local code=0
+    mkdir -p "$scratch/$1"
+    export TMPDIR=$scratch/$1
     if have_nextest; then
-        nextest 'package(system-tests)' || code=$?
+        nextest "$2" || code=$?
     else
-        cargo test --locked -p system-tests --tests --no-fail-fast || code=$?
+        cargo test --locked -p system-tests "${@:3}" --no-fail-fast || code=$?
     fi
     nothing_left_over || code=1
     return "$code"
@@ -155,6 +170,6 @@ nothing_left_over() {
             kill -KILL "$pid" || true
             left=1
         fi
-    done < <(grep -lsaF "$scratch/tmp/" /proc/[0-9]*/cmdline)
+    done < <(grep -lsaF "$TMPDIR/" /proc/[0-9]*/cmdline)
     ((!left))
 }

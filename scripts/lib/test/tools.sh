@@ -20,6 +20,7 @@ install_tools() {
         unit) need_packages python3 ;;
         machine) need_emulator ;;
         openapi) need_packages python3 curl postgresql-client && need_python_venv ;;
+        page) need_packages chromium chromium-driver ;;
         system) need_packages python3 && need_python_venv ;;
         units | boot) need_program systemd-analyze systemd ;;
         esac

@@ -63,6 +63,17 @@ pub struct SettingsList {
     pub tenants: Vec<SettingsDocument>,
 }
 
+/// What reading settings gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum SettingsAnswer {
+    /// Of the caller's tenant, or of the one that was named.
+    Tenant(SettingsDocument),
+    /// An admin has named none.
+    Everybody(SettingsList),
+}
+
 /// `PUT /api/v1/admin/workers/config`: replaces what is set for the queue types that are named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

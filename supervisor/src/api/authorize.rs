@@ -1,5 +1,7 @@
 //! Who may do what: decided here and nowhere else.
 
+use std::time::SystemTime;
+
 use etl_shared::{TenantId, api::Role};
 
 use super::problem::Refusal;
@@ -19,6 +21,28 @@ pub(super) enum Caller {
         /// What it allows.
         grant: Grant,
     },
+    /// The bearer of a token of the platform.
+    Jwt(Subject),
+    /// Somebody who has logged in on the page.
+    Session {
+        /// The session's key in the store.
+        key: String,
+        /// Who has logged in: a token or a subject of the platform.
+        who: Box<Caller>,
+        /// When it ends.
+        ends: SystemTime,
+    },
+}
+
+/// Whom the platform vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// `sub`, fit for a log line.
+    pub(super) name: String,
+    /// What the token's claims come to.
+    pub(super) grant: Grant,
+    /// Until when the platform vouches.
+    pub(super) ends: SystemTime,
 }
 
 /// What a token allows.
@@ -93,6 +117,15 @@ impl Grant {
             _ => None,
         }
     }
+
+    /// The role and the tenant that it is for.
+    pub(super) const fn parts(self) -> (Role, Option<TenantId>) {
+        match self {
+            Self::Admin => (Role::Admin, None),
+            Self::Operator(tenant) => (Role::Operator, Some(tenant)),
+            Self::Viewer(tenant) => (Role::Viewer, Some(tenant)),
+        }
+    }
 }
 
 impl Caller {
@@ -101,13 +134,27 @@ impl Caller {
         match self {
             Self::Machine { uid } => format!("uid {uid}"),
             Self::Token { id, .. } => format!("token {id}"),
+            Self::Jwt(subject) => format!("jwt {}", subject.name),
+            Self::Session { who, .. } => who.name(),
         }
     }
 
-    const fn grant(&self) -> Grant {
+    /// What it may do.
+    pub(super) fn grant(&self) -> Grant {
         match self {
             Self::Machine { .. } => Grant::Admin,
             Self::Token { grant, .. } => *grant,
+            Self::Jwt(subject) => subject.grant,
+            Self::Session { who, .. } => who.grant(),
+        }
+    }
+
+    /// From when on it is nobody any more; `None`: that is not settled.
+    pub(super) fn ends(&self) -> Option<SystemTime> {
+        match self {
+            Self::Machine { .. } | Self::Token { .. } => None,
+            Self::Jwt(subject) => Some(subject.ends),
+            Self::Session { ends, .. } => Some(*ends),
         }
     }
 }

@@ -22,7 +22,6 @@ use super::{
 };
 use crate::store::{OperatorStore, letters::Filter};
 
-mod refusal;
 mod replay;
 mod tell;
 
@@ -257,10 +256,7 @@ const fn tenant_of(scope: Scope) -> Option<TenantId> {
 }
 
 fn store(api: &Api) -> Result<&OperatorStore, Refusal> {
-    api.store.as_ref().ok_or_else(|| {
-        let detail = "dead letters are kept in a database, and none is configured: set [database] url";
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "database_not_configured", detail)
-    })
+    api.store("dead letters are kept")
 }
 
 fn log(caller: &Caller, what: &str, settled: &LettersSettled) {

@@ -19,7 +19,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-use super::{Api, ApiContext, TokenStore, TokenStoreError, overview, router};
+use super::{Api, ApiContext, SessionStore, TokenStore, TokenStoreError, overview, router};
 use crate::store::OperatorStore;
 
 mod connection;
@@ -88,6 +88,7 @@ impl Serving {
 /// else uses it.
 pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let tokens = TokenStore::open(context.runtime.state_directory.join("tokens.json"))?;
+    let sessions = SessionStore::open(context.runtime.state_directory.join("sessions.json"), context.auth.session_ttl);
     let path = context.runtime.api_socket();
     let tcp = context.listen.map(|address| {
         let bound = std::net::TcpListener::bind(address)
@@ -102,7 +103,8 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let (stopping, stop) = watch::channel(false);
     let (done, finished) = oneshot::channel();
     let store = context.database.clone().map(|database| OperatorStore::new(database, "etl-supervisor operators"));
-    let api = Arc::new(Api { context, tokens, store, live: overview::Live::default(), stopping: stop.clone() });
+    let live = overview::Live::default();
+    let api = Arc::new(Api { context, tokens, sessions, store, live, stopping: stop.clone() });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         // For log files only, one for each reader that is reading right now.

@@ -99,7 +99,7 @@ fn pieces(following: Following) -> impl Stream<Item = Result<Bytes, Infallible>>
             // A revoked token reads no further.
             if state.stopping.has_changed().is_err()
                 || *state.stopping.borrow()
-                || !state.api.tokens.still_knows(&state.caller)
+                || !state.api.still_knows(&state.caller)
             {
                 return None;
             }

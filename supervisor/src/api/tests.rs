@@ -8,6 +8,7 @@ mod health;
 mod logs;
 mod overview;
 mod server;
+mod session;
 mod status;
 mod stopping;
 mod tags;

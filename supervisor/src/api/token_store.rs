@@ -1,26 +1,25 @@
 //! API tokens: handed out once, kept as hashes in a file that only this process writes.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    fs, io,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use etl_shared::api::{CreateToken, CreatedToken, TokenDescription};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::authorize::{Caller, Grant};
+use super::{
+    authorize::{Caller, Grant},
+    secret::{NoRandomness, SECRET_BYTES, hash, random_digits},
+    whole_file,
+};
 use crate::clock::rfc3339;
 
 /// Bytes of an id: enough that no two are alike; it is no secret.
 const ID_BYTES: usize = 6;
-/// Bytes of a secret: 256 bits, so that its plain hash cannot be searched.
-const SECRET_BYTES: usize = 32;
 
 /// All tokens.
 #[derive(Debug)]
@@ -131,12 +130,12 @@ impl TokenStore {
         same.then(|| Grant::new(*role, *tenant_id)).flatten().map(|grant| Caller::Token { id: id.clone(), grant })
     }
 
-    /// Whether a caller that was let in before would still be: its token may have been revoked since.
-    pub(super) fn still_knows(&self, caller: &Caller) -> bool {
-        match caller {
-            Caller::Machine { .. } => true,
-            Caller::Token { id, .. } => self.tokens().iter().any(|stored| stored.description.id == *id),
-        }
+    /// What the token of this id allows; `None` where it is unknown or revoked.
+    pub(super) fn grant(&self, id: &str) -> Option<Grant> {
+        let tokens = self.tokens();
+        let TokenDescription { role, tenant_id, .. } =
+            &tokens.iter().find(|stored| stored.description.id == id)?.description;
+        Grant::new(*role, *tenant_id)
     }
 
     fn tokens(&self) -> MutexGuard<'_, Vec<Stored>> {
@@ -144,34 +143,15 @@ impl TokenStore {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All or nothing, also when the power fails in between.
     fn write(&self, tokens: &[Stored]) -> Result<(), TokenStoreError> {
-        let write = || {
-            let text = serde_json::to_vec_pretty(tokens)?;
-            let beside = self.path.with_extension("json.new");
-            // What an interrupted write left behind may have other permissions.
-            let _ = fs::remove_file(&beside);
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
-            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
-        };
-        write().map_err(|source| TokenStoreError::Unwritable { path: self.path.clone(), source })
+        let written = serde_json::to_vec_pretty(tokens).map_err(io::Error::from);
+        let written = written.and_then(|text| whole_file::replace(&self.path, &text));
+        written.map_err(|source| TokenStoreError::Unwritable { path: self.path.clone(), source })
     }
 }
 
-fn hash(token: &str) -> String {
-    digits(&Sha256::digest(token.as_bytes()))
-}
-
-fn random_digits<const BYTES: usize>() -> Result<String, TokenStoreError> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| TokenStoreError::NoRandomness)?;
-    Ok(digits(&bytes))
-}
-
-fn digits(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+impl From<NoRandomness> for TokenStoreError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
 }

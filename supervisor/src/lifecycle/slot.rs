@@ -251,11 +251,11 @@ impl Slot {
 
 const fn cause_of(wanted: Wanted) -> StopCause {
     match wanted {
-        Wanted::Down(Why::Operator | Why::Shutdown) | Wanted::Gone(Why::Operator | Why::Shutdown) => {
-            StopCause::Operator
-        }
         Wanted::Down(Why::NotListed) | Wanted::Gone(Why::NotListed) | Wanted::Resting => StopCause::ScaleDown,
+        Wanted::Down(Why::Operator | Why::Paused { .. } | Why::Shutdown)
+        | Wanted::Gone(Why::Operator | Why::Paused { .. } | Why::Shutdown)
         // Not reached: nobody stops what is wanted.
-        Wanted::Undecided | Wanted::Up => StopCause::Operator,
+        | Wanted::Undecided
+        | Wanted::Up => StopCause::Operator,
     }
 }

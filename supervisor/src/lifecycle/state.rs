@@ -1,6 +1,6 @@
 //! Where a worker stands, and where somebody wants it. The two are never mixed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use etl_shared::api::WorkerState;
 
@@ -26,6 +26,11 @@ pub enum Wanted {
 pub enum Why {
     /// An operator said so.
     Operator,
+    /// Somebody has paused it.
+    Paused {
+        /// Until then, on the wall clock: people have named the moment.
+        until: SystemTime,
+    },
     /// Its tenant is not active any longer, or its slot was taken away.
     NotListed,
     /// The supervisor is going down and takes its workers with it.

@@ -8,7 +8,10 @@ use etl_shared::{
     api::{BudgetStatus, PartStatus, TenantCredentials, TenantList, Wall},
 };
 
-use super::view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView};
+use super::{
+    overrides::{Overrides, Rules, without_end},
+    view::{ExitView, FleetView, ProcessView, QueueSample, Sample, WorkerView},
+};
 use crate::{
     clock::{BootTime, rfc3339},
     lifecycle::{Dependency, Slot, State, StopCause, Wanted, Why},
@@ -41,6 +44,8 @@ pub(super) struct Board {
     walls: Arc<[Wall]>,
     accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     names: Arc<BTreeMap<TenantId, String>>,
+    overrides: Arc<Overrides>,
+    rules: Arc<Rules>,
     tenant_list: Arc<TenantList>,
     budget: BudgetStatus,
     settled: bool,
@@ -61,6 +66,8 @@ impl Board {
             walls: Arc::default(),
             accounts: None,
             names: Arc::default(),
+            overrides: Arc::default(),
+            rules: Arc::default(),
             tenant_list: tenant_list.clone(),
             budget: BudgetStatus::default(),
             settled: false,
@@ -79,6 +86,8 @@ impl Board {
             walls: Arc::default(),
             accounts: None,
             names: Arc::default(),
+            overrides: Arc::default(),
+            rules: Arc::default(),
             tenant_list,
             budget: BudgetStatus::default(),
             settled: false,
@@ -204,6 +213,18 @@ impl Board {
         }
     }
 
+    /// Shows what people have set for single tenants.
+    pub(super) fn set_overrides(&mut self, overrides: Arc<Overrides>) {
+        self.overrides = overrides;
+        self.dirty = true;
+    }
+
+    /// Shows what the configuration says of queue types.
+    pub(super) fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+        self.dirty = true;
+    }
+
     /// Shows what all workers together take.
     pub(super) fn set_budget(&mut self, budget: BudgetStatus) {
         if self.budget != budget {
@@ -294,6 +315,8 @@ impl Board {
             walls: self.walls.clone(),
             accounts: self.accounts.clone(),
             names: self.names.clone(),
+            overrides: self.overrides.clone(),
+            rules: self.rules.clone(),
             tenant_list: self.tenant_list.clone(),
             budget: self.budget,
             settled: self.settled,
@@ -315,6 +338,12 @@ pub(super) fn reason(slot: &Slot) -> String {
     match slot.state() {
         State::Stopped => match slot.wanted() {
             Wanted::Down(Why::Operator) | Wanted::Gone(Why::Operator) => "stopped by an operator".to_owned(),
+            Wanted::Down(Why::Paused { until }) | Wanted::Gone(Why::Paused { until }) if until >= without_end() => {
+                "paused until somebody resumes it".to_owned()
+            }
+            Wanted::Down(Why::Paused { until }) | Wanted::Gone(Why::Paused { until }) => {
+                format!("paused until {}", rfc3339(until))
+            }
             Wanted::Down(Why::Shutdown) | Wanted::Gone(Why::Shutdown) => "the supervisor is stopping".to_owned(),
             Wanted::Down(Why::NotListed) | Wanted::Gone(Why::NotListed) => "its tenant is not active".to_owned(),
             Wanted::Undecided => "the list of tenants is not known yet".to_owned(),

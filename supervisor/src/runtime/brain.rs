@@ -133,7 +133,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     };
     outside.start(recorder, orders, notes)?;
 
-    let api = api::serve(api_context(&settings, Handle::new(orders_sender, view), republished, journal.clone()))?;
+    let handle = Handle::new(orders_sender, view);
+    let api = api::serve(api_context(&settings, handle, republished, journal.clone(), reload_tenants.clone()))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -147,6 +148,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         accounts,
         switches: state.switches,
         last_tenants: state.tenants,
+        overrides: state.overrides,
         news,
         notes: notes_sender,
         strikes,
@@ -241,7 +243,13 @@ fn history(settings: &Settings, journal: &Journal) -> (Option<HistoryWriter>, Op
     settings.database.clone().map(writer).unzip()
 }
 
-fn api_context(settings: &Settings, handle: Handle, republished: Republished, journal: Journal) -> api::ApiContext {
+fn api_context(
+    settings: &Settings,
+    handle: Handle,
+    republished: Republished,
+    journal: Journal,
+    reload_tenants: watch::Sender<u64>,
+) -> api::ApiContext {
     let mut required_parts = vec!["keeper"];
     required_parts.extend(settings.broker.is_some().then_some("broker"));
     required_parts.extend(settings.database.is_some().then_some("database"));
@@ -249,12 +257,15 @@ fn api_context(settings: &Settings, handle: Handle, republished: Republished, jo
         handle,
         runtime: settings.runtime.clone(),
         listen: settings.api.listen,
+        api: settings.api.clone(),
+        auth: settings.auth.clone(),
         required_parts,
         started_at: SystemTime::now(),
         broker: settings.broker.clone(),
         database: settings.database.clone(),
         republished,
         journal,
+        reload_tenants,
         look: Some(super::sample::look),
     }
 }

@@ -22,12 +22,14 @@ use budget::Admissions;
 use deaths::Deaths;
 use forgiveness::Forgiveness;
 use memory::Memory;
+use overrides::SettingsOfTenants;
 use progress::Progress;
 
 use super::{
     board::Board,
     keeper_link::{FromKeeper, KeeperLink},
     news::News,
+    overrides::Overrides,
     recorder::Note,
     roster::Switches,
     signals::Signals,
@@ -51,6 +53,7 @@ mod effects;
 mod forgiveness;
 mod memory;
 mod orders;
+mod overrides;
 mod progress;
 mod relief;
 mod reload;
@@ -84,6 +87,8 @@ pub(super) struct Parts {
     pub switches: Switches,
     /// The tenants believed last, as read at the start.
     pub last_tenants: BTreeSet<TenantId>,
+    /// What people had set for single tenants, as read at the start.
+    pub overrides: Overrides,
     /// News from the other parts.
     pub news: mpsc::UnboundedReceiver<News>,
     /// What is held against messages, as read at the start.
@@ -125,6 +130,7 @@ pub(super) struct Control {
     progress: Progress,
     memory: Memory,
     admissions: Admissions,
+    settings_of_tenants: SettingsOfTenants,
     /// Whether each part works that has ever worked in this life.
     worked: BTreeMap<&'static str, bool>,
 }
@@ -145,7 +151,7 @@ impl Control {
     pub(super) fn new(parts: Parts, seed: u64) -> Self {
         let policy = reload::policy(&parts.settings);
         let link = KeeperLink::open(parts.config.clone(), parts.settings.runtime.clone(), !parts.external_keeper);
-        Self {
+        let mut control = Self {
             reliefs: Reliefs::new(policy.max_concurrent_starts),
             accounts: Accounts::default(),
             fleet: Fleet::new(policy, seed),
@@ -166,9 +172,12 @@ impl Control {
             progress: Progress::default(),
             memory: Memory::default(),
             admissions: Admissions::new(),
+            settings_of_tenants: SettingsOfTenants::default(),
             worked: BTreeMap::new(),
             parts,
-        }
+        };
+        control.take_up_settings();
+        control
     }
 
     /// Until somebody ends the supervisor.
@@ -204,7 +213,7 @@ impl Control {
             // Rounded up to the timer's own step, or the loop would turn idly until the deadline has passed.
             Instant::now() + wait + Duration::from_millis(1)
         });
-        [fleet, self.progress_due(), self.memory_due(), self.publish_at, Some(self.housekeeping_at)]
+        [fleet, self.progress_due(), self.memory_due(), self.resume_due(), self.publish_at, Some(self.housekeeping_at)]
             .into_iter()
             .flatten()
             .min()
@@ -221,6 +230,7 @@ impl Control {
         self.look_for_progress();
         self.look_at_memory();
         self.answer_the_forgiving();
+        self.end_pauses();
         let instant = Instant::now();
         self.conclude_overdue(instant);
         self.expire_strikes(instant);
@@ -319,6 +329,7 @@ impl Control {
     fn learn(&mut self, news: News) {
         match news {
             News::Tenants(tenants) => self.tenants_read(tenants),
+            News::Overrides(overrides) => self.overrides_read(overrides),
             News::Names(names) => self.parts.board.set_names(names),
             News::Part { part, ok, detail } => {
                 self.part_changed(part, ok, &detail);

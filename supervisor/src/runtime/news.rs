@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{
     handle::{Asked, ControlError, Selection},
+    overrides::Overrides,
     view::QueueSample,
 };
 use crate::{accounts::AccountNews, poison::Suspect, store::Seats};
@@ -21,6 +22,8 @@ pub enum News {
     Tenants(BTreeSet<TenantId>),
     /// What people call them, where the query says so.
     Names(BTreeMap<TenantId, String>),
+    /// What people have set for single tenants.
+    Overrides(Overrides),
     /// The condition of a part changed; a dependency that became usable wakes the workers that wait for it.
     Part {
         /// `broker` or `database`.

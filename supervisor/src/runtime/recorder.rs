@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::{
     handle::{Asked, ControlError, Order, Selection},
     news::{AfterStrikes, Answer, News, Recorded},
+    overrides::Overrides,
     roster::Switches,
     strikes_file,
     view::FleetView,
@@ -34,6 +35,9 @@ pub(super) struct StateFile {
     /// The tenants that were last believed, for a start without database.
     #[serde(default)]
     pub tenants: BTreeSet<TenantId>,
+    /// What people had set for single tenants, for the same.
+    #[serde(default)]
+    pub overrides: Overrides,
 }
 
 /// The state file cannot be used.
@@ -106,6 +110,8 @@ pub(super) struct Recorder {
 pub(super) enum Note {
     /// The tenants that are believed; nobody waits for it.
     Tenants(BTreeSet<TenantId>),
+    /// What people have set for single tenants; nobody waits for it.
+    Overrides(Overrides),
     /// What is held against the messages of one queue.
     Strikes {
         /// Which.
@@ -206,7 +212,8 @@ impl Recorder {
         let mut next = Some(first);
         while let Some(note) = next {
             match note {
-                Note::Tenants(tenants) => self.believe(tenants),
+                Note::Tenants(tenants) => self.believe(StateFile { tenants, ..self.state.clone() }),
+                Note::Overrides(overrides) => self.believe(StateFile { overrides, ..self.state.clone() }),
                 Note::Strikes { queue, page, then } => {
                     self.strikes.set_page(queue, page);
                     self.strikes_unwritten = true;
@@ -233,17 +240,15 @@ impl Recorder {
         }
     }
 
-    fn believe(&mut self, tenants: BTreeSet<TenantId>) {
-        if self.state.tenants == tenants {
+    fn believe(&mut self, state: StateFile) {
+        if self.state == state {
             return;
         }
-        let state = StateFile { tenants, ..self.state.clone() };
-        let written = state.write(&self.directory);
-        if written.is_ok() {
-            self.state = state;
-        }
-        if let Err(error) = written {
-            tracing::warn!(%error, "the list of tenants was not recorded; a start without database will use an older one");
+        match state.write(&self.directory) {
+            Ok(()) => self.state = state,
+            Err(error) => tracing::warn!(
+                %error, "tenants and what is set for them were not recorded; a start without database will use an older state"
+            ),
         }
     }
 

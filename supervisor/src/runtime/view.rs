@@ -8,6 +8,7 @@ use etl_shared::{
     flight::Phase,
 };
 
+use super::overrides::{Overrides, Rules};
 use crate::clock::BootTime;
 
 /// Everything that was true at one moment. Unchanged workers are shared with the view before.
@@ -29,6 +30,10 @@ pub struct FleetView {
     pub accounts: Option<Arc<BTreeMap<TenantId, TenantCredentials>>>,
     /// What people call the tenants, where the tenant query says so.
     pub names: Arc<BTreeMap<TenantId, String>>,
+    /// What people have set for single tenants.
+    pub overrides: Arc<Overrides>,
+    /// What the configuration says of queue types.
+    pub rules: Arc<Rules>,
     /// Where the tenants come from.
     pub tenant_list: Arc<TenantList>,
     /// What all workers together take.

@@ -42,7 +42,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("migrate", Known::Value),
         ]),
     ),
-    ("api", Known::Section(&[("listen", Known::Value)])),
+    ("api", Known::Section(&[("listen", Known::Value), ("public_url", Known::Value), ("hosts", Known::Value)])),
     (
         "restart",
         Known::Section(&[
@@ -97,6 +97,7 @@ pub(super) const KNOWN: Known = Known::Section(&[
         Known::Named(&Known::Section(&[
             ("command", Known::Value),
             ("workers", Known::Value),
+            ("workers_max", Known::Value),
             ("ready", Known::Value),
             ("start_timeout", Known::Value),
             ("grace", Known::Value),
@@ -112,5 +113,32 @@ pub(super) const KNOWN: Known = Known::Section(&[
             ("readable", Known::Value),
             ("writable", Known::Value),
         ])),
+    ),
+    (
+        "auth",
+        Known::Section(&[
+            ("session_ttl", Known::Value),
+            ("failed_logins", Known::Value),
+            ("failed_login_window", Known::Value),
+            (
+                "jwt",
+                Known::Section(&[
+                    ("algorithms", Known::Value),
+                    ("secret_file", Known::Value),
+                    ("public_key_file", Known::Value),
+                    ("jwks_file", Known::Value),
+                    ("jwks_url", Known::Value),
+                    ("jwks_ca_file", Known::Value),
+                    ("jwks_refresh", Known::Value),
+                    ("issuer", Known::Value),
+                    ("audience", Known::Value),
+                    ("leeway", Known::Value),
+                    ("tenant_claim", Known::Value),
+                    ("role_claim", Known::Value),
+                    ("admin_claim", Known::Value),
+                ]),
+            ),
+            ("roles", Known::Section(&[("admin", Known::Value), ("operator", Known::Value), ("viewer", Known::Value)])),
+        ]),
     ),
 ]);

@@ -15,6 +15,8 @@ pub struct Queue {
     pub command: Vec<String>,
     /// Workers of each tenant.
     pub workers: u16,
+    /// The most that a tenant's operator may ask for, unless something else is set for the tenant.
+    pub workers_max: u16,
     /// How a process says that it is ready.
     pub ready: Readiness,
     /// How long it may take until it is ready.
@@ -67,6 +69,7 @@ impl Default for Queue {
         Self {
             command: ["transform-worker", "--queue", "{queue}"].map(str::to_owned).to_vec(),
             workers: 1,
+            workers_max: 8,
             ready: Readiness::Notify,
             start_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(30),
@@ -86,11 +89,17 @@ impl Default for Queue {
 }
 
 impl Queue {
+    /// `workers_max`, or `workers` where that is more.
+    pub fn most_workers(&self) -> u16 {
+        self.workers_max.max(self.workers)
+    }
+
     /// Whether a process started by one of the two would be another than one started by the other. Limits in time, what the
-    /// supervisor itself looks after, and the number of workers make no difference to a process.
+    /// supervisor itself looks after, and numbers of workers make no difference to a process.
     pub fn differs_in_process(&self, other: &Self) -> bool {
         let process = |queue: &Self| Self {
             workers: 0,
+            workers_max: 0,
             start_timeout: Duration::ZERO,
             grace: Duration::ZERO,
             job_timeout: Duration::ZERO,

@@ -32,6 +32,9 @@ impl Settings {
             if queue.workers == 0 || queue.workers > 64 {
                 return wrong(format!("queues.{name}.workers must be from 1 to 64"));
             }
+            if queue.workers_max > 64 {
+                return wrong(format!("queues.{name}.workers_max must be at most 64"));
+            }
             if queue.start_timeout.is_zero() {
                 return wrong(format!("queues.{name}.start_timeout must be longer than nothing"));
             }
@@ -68,6 +71,7 @@ impl Settings {
             return wrong("poison.window must be longer than nothing".to_owned());
         }
         self.validate_walls().or_else(wrong)?;
+        self.auth.validate().or_else(wrong)?;
         if let Some(broker) = &self.broker {
             for url in [Some(&broker.url), broker.worker_url.as_ref()].into_iter().flatten() {
                 if let Err(error) = amqp::parse_url(url) {
@@ -143,9 +147,11 @@ impl Settings {
     }
 }
 
+/// The least soft limit of memory, in bytes.
+pub const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
+
 impl Queue {
     fn validate_limits(&self) -> Result<(), String> {
-        const LEAST_MEMORY: u64 = 8 * 1024 * 1024;
         if self.memory_soft < LEAST_MEMORY {
             return Err("memory_soft must be at least 8MiB".to_owned());
         }
@@ -218,6 +224,7 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\ncommand = []", "name the program"),
             ("tenants = [1]\n[queues.transform]\ncommand = [\"x\", \"{tennant}\"]", "{tennant}"),
             ("tenants = [1]\n[queues.transform]\nworkers = 0", "from 1 to 64"),
+            ("tenants = [1]\n[queues.transform]\nworkers_max = 65", "at most 64"),
             ("tenants = [1]\n[queues.transform]\ngrace = \"soon\"", "30s"),
             ("tenants = [1]\n[queues.transform]\njob_timeout = \"0s\"", "job_timeout must be longer"),
             ("tenants = [1]\n[poison]\nstrikes = 0", "from 1 to 10"),
@@ -248,6 +255,21 @@ mod tests {
             ("tenants = [1]\n[queues.transform]\nmemory_soft = 1000", "at least 8MiB"),
             ("tenants = [1]\n[queues.transform]\ncpu_weight = 0", "from 1 to 10000"),
             ("tenants = [1]\n[queues.transform]\nreadable = [\"x\"]", "not an absolute path"),
+            ("tenants = [1]\n[api]\npublic_url = \"etl.example.org\"", "https://etl.example.org"),
+            ("tenants = [1]\n[api]\npublic_url = \"https://h/path\"", "without a path"),
+            ("tenants = [1]\n[auth]\nsession_ttl = \"1s\"", "session_ttl"),
+            ("tenants = [1]\n[auth]\nfailed_logins = 0", "failed_logins"),
+            ("tenants = [1]\n[auth.roles]\nadmin = [\"operator\"]", "stands there twice"),
+            ("tenants = [1]\n[auth.jwt]\nsecret_file = \"/s\"", "issuer"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"", "exactly one"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\nsecret_file = \"/s\"\njwks_file = \"/j\"", "exactly one"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\nsecret_file = \"/s\"\nalgorithms = [\"RS256\"]", "go with"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\nsecret_file = \"/s\"\nalgorithms = [\"none\"]", "HS256"),
+            ("tenants = [1]\n[auth.jwt]\nissuer = \"i\"\njwks_file = \"/j\"", "auth.jwt.audience is needed"),
+            (
+                "tenants = [1]\n[auth.jwt]\nissuer = \"i\"\naudience = \"a\"\njwks_url = \"http://id/j\"",
+                "must be https",
+            ),
             ("tenants = [1]\n[limits]\nmemory_budget = \"much\"", "3GiB"),
             ("tenants = [1]\n[limits]\ndatabase_connections = \"many\"", "a number"),
         ] {

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_postgres::{Client, error::SqlState, types::Type};
 
-use super::{connect::connect, seats::Seats};
+use super::{connect::connect, seats::Seats, settings};
 use crate::{causes::in_one_line, runtime::News, settings::Database};
 
 /// Delays between tries to connect.
@@ -42,6 +42,8 @@ pub struct StoreTask {
     migrated: bool,
     /// Rows of the last reading that name no possible tenant.
     unusable: usize,
+    /// Why what is set for single tenants could not be read.
+    settings_unread: Option<String>,
     last_word: Option<(bool, String)>,
 }
 
@@ -53,7 +55,7 @@ impl StoreTask {
         reload: watch::Receiver<u64>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
-        Self { settings, source, reload, news, migrated: false, unusable: 0, last_word: None }
+        Self { settings, source, reload, news, migrated: false, unusable: 0, settings_unread: None, last_word: None }
     }
 
     /// Until the supervisor ends.
@@ -85,6 +87,8 @@ impl StoreTask {
         let seats = answered(Seats::ask(&client), &shown).await?.map_err(|error| in_one_line(&error))?;
         let _ = self.news.send(News::Seats(seats));
         loop {
+            // Before the tenants, so that nobody's workers start who is paused.
+            answered(self.read_settings(&client), &shown).await?;
             answered(self.read_tenants(&client, &shown), &shown).await??;
             *delay = RECONNECT.0;
             tokio::select! {
@@ -111,6 +115,26 @@ impl StoreTask {
             tracing::info!(%migration, "schema migrated");
         }
         Ok(())
+    }
+
+    /// Nothing changes where they cannot be read: what was known last goes on.
+    async fn read_settings(&mut self, client: &Client) {
+        let problem = match settings::read_all(client).await {
+            Ok(overrides) => {
+                let _ = self.news.send(News::Overrides(overrides));
+                None
+            }
+            Err(error) => Some(in_one_line(&error)),
+        };
+        if problem != self.settings_unread {
+            if let Some(problem) = &problem {
+                tracing::warn!(
+                    problem,
+                    "what is set for single tenants (worker_settings) cannot be read: the last known settings hold"
+                );
+            }
+            self.settings_unread = problem;
+        }
     }
 
     async fn read_tenants(&mut self, client: &Client, shown: &str) -> Result<(), String> {

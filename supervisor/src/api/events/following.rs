@@ -80,7 +80,7 @@ impl Following {
         }
         loop {
             let woken = self.wait().await;
-            if matches!(woken, Woken::Ended) || *self.stopping.borrow() || !self.api.tokens.still_knows(&self.caller) {
+            if matches!(woken, Woken::Ended) || *self.stopping.borrow() || !self.api.still_knows(&self.caller) {
                 return None;
             }
             let piece = match woken {

@@ -50,12 +50,12 @@ impl Door {
                 Ok((Box::new(stream), Peer::Unix { uid }))
             }
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, address) = listener.accept().await?;
                 // A client that follows a log and vanishes from the network would otherwise be served for ever.
                 // Both are refused where it has already vanished, which serving it will find out.
                 let _ = setsockopt(&stream, KeepAlive, &true);
                 let _ = stream.set_nodelay(true);
-                Ok((Box::new(stream), Peer::Tcp))
+                Ok((Box::new(stream), Peer::Tcp { address: Some(address.ip()) }))
             }
         }
     }

@@ -23,7 +23,7 @@ const SHARED: &str = "409 credentials_shared";
 const NO_DATABASE: &str = "503 database_not_configured";
 
 #[rustfmt::skip]
-const TABLE: [Row; 48] = [
+const TABLE: &[Row] = &[
     ("POST", "/api/v1/admin/workers/control", r#"{"action":"stop"}"#, ["202", "202", LOW, LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":1}"#, ["202", "202", "202", LOW, NOBODY]),
     ("POST", "/api/v1/admin/workers/tenant/control", r#"{"action":"stop","tenant_id":2}"#, ["202", "202", FOREIGN, FOREIGN, NOBODY]),
@@ -61,8 +61,18 @@ const TABLE: [Row; 48] = [
     ("GET", "/readyz", "", ["200"; 5]),
     ("HEAD", "/api/v1/admin/workers/tenant/2/status", "", ["200", "200", "403", "403", "401"]),
     ("GET", "/api/v1/admin/nothing", "", ["404 path_unknown"; 5]),
-    ("GET", "/", "", ["404 path_unknown"; 5]),
+    ("GET", "/", "", ["200"; 5]),
     ("PUT", "/api/v1/admin/workers/status", "", ["405 method_not_allowed"; 5]),
+    ("GET", "/api/v1/admin/workers/config", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/config?tenant_id=1", "", ["200", "200", "200", "200", NOBODY]),
+    ("GET", "/api/v1/admin/workers/config?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/admin/workers/config?tenant_id=9", "", [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("PUT", "/api/v1/admin/workers/config", r#"{"queues":{}}"#, [NAME_ONE, NAME_ONE, NO_DATABASE, LOW, NOBODY]),
+    ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":2,"queues":{}}"#, [NO_DATABASE, NO_DATABASE, FOREIGN, FOREIGN, NOBODY]),
+    ("PUT", "/api/v1/admin/workers/config", r#"{"tenant_id":9,"queues":{}}"#, [UNKNOWN, UNKNOWN, FOREIGN, FOREIGN, NOBODY]),
+    ("GET", "/api/v1/session", "", ["200", "200", "200", "200", NOBODY]),
+    ("POST", "/api/v1/session", r#"{"token":"etl_x_y"}"#, ["401 token_invalid"; 5]),
+    ("DELETE", "/api/v1/session", "", ["409 no_session", "409 no_session", "409 no_session", "409 no_session", NOBODY]),
     ("GET", "/api/v1/admin/workers/events", "", ["200", "200", "200", "200", NOBODY]),
     ("GET", "/api/v1/admin/workers/events?tenant_id=1&rows=true", "", ["200", "200", "200", "200", NOBODY]),
     ("GET", "/api/v1/admin/workers/events?tenant_id=2", "", ["200", "200", FOREIGN, FOREIGN, NOBODY]),
@@ -97,7 +107,7 @@ async fn every_endpoint_answers_every_caller_as_the_table_says() {
             if answer.status.as_u16() >= 400 && !answer.body.is_empty() {
                 answered = format!("{answered} {}", answer.code());
             }
-            if answered != expected {
+            if answered != *expected {
                 wrong.push(format!("{method} {path} {body} as {caller}: {answered}, not {expected}"));
             }
         }

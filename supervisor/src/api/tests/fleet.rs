@@ -56,6 +56,11 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         keeper_pid: Some(2),
         walls: Arc::default(),
         names: Arc::default(),
+        overrides: Arc::default(),
+        rules: Arc::new(crate::runtime::overrides::Rules::from([(
+            "transform".parse().unwrap(),
+            (&crate::settings::Queue::default()).into(),
+        )])),
         tenant_list: Arc::new(TenantList { tenants: ids, source: "database".to_owned(), refused: None }),
         budget: BudgetStatus { workers: ids_count, ..BudgetStatus::default() },
         settled: true,

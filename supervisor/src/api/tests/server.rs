@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
-use etl_shared::api::{CreateToken, CreatedToken, Problem, Role};
+use etl_shared::api::{CreateToken, CreatedToken, Problem, Role, Session};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -74,12 +74,15 @@ impl Server {
             handle,
             runtime: runtime.clone(),
             listen: Some(([127, 0, 0, 1], 0).into()),
+            api: crate::settings::Api::default(),
+            auth: crate::settings::Auth::default(),
             required_parts: vec!["keeper", "broker", "database"],
             started_at: SystemTime::now(),
             broker: None,
             database: None,
             republished: Arc::default(),
             journal: journal.clone(),
+            reload_tenants: tokio::sync::watch::channel(0).0,
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)
@@ -96,6 +99,20 @@ impl Server {
     /// Over TCP, with a token or without.
     pub(super) async fn remote(&self, token: Option<&str>, method: Method, path: &str, body: &str) -> Answer {
         whole(send(self.tcp().await, method, path, token, body.to_owned()).await).await
+    }
+
+    /// Over TCP, with these headers.
+    pub(super) async fn with(&self, headers: &[(&str, &str)], method: Method, path: &str, body: &str) -> Answer {
+        whole(send_with(self.tcp().await, method, path, headers, body.to_owned()).await).await
+    }
+
+    /// Logs in; returns the cookie and the word that goes with it.
+    pub(super) async fn login(&self, token: &str) -> (String, Session) {
+        let body = serde_json::json!({ "token": token }).to_string();
+        let answer = self.remote(None, Method::POST, "/api/v1/session", &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let set = answer.headers[header::SET_COOKIE].to_str().unwrap();
+        (set.split(';').next().unwrap().to_owned(), answer.json())
     }
 
     /// Over TCP, without waiting for the end of the answer.
@@ -127,11 +144,26 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     token: Option<&str>,
     body: String,
 ) -> Response<Incoming> {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+    send_with(stream, method, path, &headers, body).await
+}
+
+pub(super) async fn send_with<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Response<Incoming> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
-    if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header(header::HOST, "localhost");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap()
 }

@@ -49,12 +49,15 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         handle,
         runtime: runtime.clone(),
         listen: None,
+        api: crate::settings::Api::default(),
+        auth: crate::settings::Auth::default(),
         required_parts: Vec::new(),
         started_at: SystemTime::now(),
         broker: None,
         database: None,
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
+        reload_tenants: tokio::sync::watch::channel(0).0,
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -79,12 +82,15 @@ async fn an_address_that_is_taken_is_named() {
         handle,
         runtime: Runtime { directory: at.clone(), log_directory: at.clone(), state_directory: at },
         listen: taken,
+        api: crate::settings::Api::default(),
+        auth: crate::settings::Auth::default(),
         required_parts: Vec::new(),
         started_at: SystemTime::now(),
         broker: None,
         database: None,
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
+        reload_tenants: tokio::sync::watch::channel(0).0,
         look: None,
     };
     let error = serve(context).unwrap_err();

@@ -14,7 +14,7 @@ use super::Control;
 use crate::{
     lifecycle::{Slot, Wanted},
     limits::{Admission, Limit, Needs, Room, Shortage},
-    runtime::host_memory,
+    runtime::{host_memory, roster::Wish},
     settings::Budget,
     store::Seats,
 };
@@ -37,9 +37,10 @@ impl Admissions {
 
 impl Control {
     /// Those that should run ask for a seat, in the order of their tenants.
-    pub(super) fn ask_for_room(&mut self, wanted: &BTreeMap<WorkerName, bool>) {
+    pub(super) fn ask_for_room(&mut self, wanted: &BTreeMap<WorkerName, Wish>) {
         self.set_room();
-        let mut asking: Vec<_> = wanted.iter().filter(|(_, up)| **up).map(|(worker, _)| worker).collect();
+        let mut asking: Vec<_> =
+            wanted.iter().filter(|(_, wish)| **wish == Wish::Up).map(|(worker, _)| worker).collect();
         asking.sort_by_key(|worker| (worker.tenant, *worker));
         for worker in asking {
             let needs = self.needs_of(worker);
@@ -130,9 +131,9 @@ impl Control {
     }
 
     fn needs_of(&self, worker: &WorkerName) -> Needs {
-        let queue = self.parts.settings.queues.get(&worker.queue_type);
+        let holds = self.holds_for(worker);
         let connections = u64::from(self.parts.settings.database.is_some());
-        Needs { memory: queue.map_or(0, |queue| queue.memory_soft), connections }
+        Needs { memory: holds.map_or(0, |holds| holds.memory_soft), connections }
     }
 
     fn show_budget(&mut self) {

@@ -43,8 +43,8 @@ impl Memory {
 impl Control {
     /// A worker was looked at.
     pub(super) fn watch_memory(&mut self, worker: &WorkerName, sample: &Sample) {
-        let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { return };
-        let limits = MemoryLimits { soft: queue.memory_soft, max: queue.memory_max, held: self.kernel_holds_memory() };
+        let Some(holds) = self.holds_for(worker) else { return };
+        let limits = MemoryLimits { soft: holds.memory_soft, max: holds.memory_max, held: self.kernel_holds_memory() };
         let Some((incarnation, _, started_at)) = self.fleet.slot(worker).and_then(|slot| slot.state().process()) else {
             return;
         };

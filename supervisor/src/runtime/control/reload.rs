@@ -44,6 +44,7 @@ impl Control {
             .collect();
         let workers: Vec<_> = self.names().into_iter().filter(|worker| changed.contains(&worker.queue_type)).collect();
         tracing::info!(changed = ?changed, workers = workers.len(), "configuration read again");
+        self.take_up_settings();
         self.retime();
         self.ask_for_room_again();
         for worker in workers {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::SystemTime,
 };
 
 use etl_shared::{TenantId, WorkerName};
@@ -12,7 +13,7 @@ use crate::{
     lifecycle::{Event, Timing, Wanted, Why},
     runtime::{
         recorder::Note,
-        roster::{is_believable, workers},
+        roster::{Wish, is_believable, workers},
     },
     settings::{Queue, Readiness},
 };
@@ -91,8 +92,8 @@ impl Control {
         if self.going != super::Going::On {
             return;
         }
-        let slots = self.parts.settings.queues.iter().map(|(name, queue)| (name.clone(), queue.workers)).collect();
-        let wanted = workers(tenants, &self.parts.switches, &slots);
+        let rules = &self.settings_of_tenants.rules;
+        let wanted = workers(tenants, &self.parts.switches, rules, &self.parts.overrides, SystemTime::now());
         if self.parts.settings.broker.is_some() {
             let queues: BTreeSet<String> = wanted.keys().map(|worker| worker.queue().to_string()).collect();
             self.ready_queues.retain(|queue| queues.contains(queue));
@@ -110,20 +111,21 @@ impl Control {
         for worker in gone {
             self.happened(Event::Remove { worker, why: Why::NotListed });
         }
-        for (worker, up) in wanted {
+        for (worker, wish) in wanted {
             let now = self.fleet.slot(&worker).map(crate::lifecycle::Slot::wanted);
-            match (up, now) {
-                (true, Some(Wanted::Up | Wanted::Resting)) | (false, Some(Wanted::Down(_))) => {}
-                (true, _) => {
+            match (wish, now) {
+                (Wish::Up, Some(Wanted::Up | Wanted::Resting)) => {}
+                (Wish::Down(why), Some(Wanted::Down(known))) if why == known => {}
+                (Wish::Up, _) => {
                     let Some(queue) = self.parts.settings.queues.get(&worker.queue_type) else { continue };
                     let timing = timing(queue);
                     let blocked = self.missing_for(&worker);
                     self.happened(Event::Want { worker: worker.clone(), timing, blocked });
                 }
-                (false, _) => self.happened(Event::Unwant { worker: worker.clone(), why: Why::Operator }),
+                (Wish::Down(why), _) => self.happened(Event::Unwant { worker: worker.clone(), why }),
             }
-            // A worker that is new and stopped has changed nothing, but has to be seen.
-            if now.is_none()
+            // A worker that is new and stopped, or stopped for another reason, has changed nothing, but has to be seen.
+            if matches!(now, None | Some(Wanted::Down(_)))
                 && let Some(slot) = self.fleet.slot(&worker)
             {
                 self.parts.board.show(&worker, slot, None);

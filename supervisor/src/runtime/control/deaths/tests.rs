@@ -49,6 +49,7 @@ impl Scene {
             accounts: None,
             switches: Switches::default(),
             last_tenants: [].into(),
+            overrides: crate::runtime::overrides::Overrides::default(),
             news: mpsc::unbounded_channel().1,
             strikes,
             notes: notes_sender,

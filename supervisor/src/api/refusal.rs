@@ -2,7 +2,8 @@
 
 use axum::http::StatusCode;
 
-use crate::{api::problem::Refusal, causes::in_one_line, store::StoreError};
+use super::problem::Refusal;
+use crate::{causes::in_one_line, store::StoreError};
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {

@@ -1,0 +1,221 @@
+//! Who is logged in on the page: a file that only this process writes, so that a restart logs nobody out.
+//!
+//! A cookie that carries everything signed would need no file, but a logout could not end it.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use etl_shared::{TenantId, api::Role};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    secret::{NoRandomness, SECRET_BYTES, hash, random_digits},
+    whole_file,
+};
+
+/// Most sessions of all, and of one token or subject; the oldest ends for a new one.
+const MOST: usize = 2_000;
+const MOST_EACH: usize = 50;
+
+/// All sessions, by the hash of their cookie.
+#[derive(Debug)]
+pub(super) struct SessionStore {
+    path: PathBuf,
+    /// How long one lasts.
+    ttl: Duration,
+    sessions: Mutex<BTreeMap<String, Stored>>,
+}
+
+/// One of them. The cookie itself is not here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    /// Who has logged in.
+    #[serde(flatten)]
+    pub(super) who: Who,
+    began: SystemTime,
+    /// When it ends.
+    pub(super) ends: SystemTime,
+}
+
+/// With what somebody has logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Who {
+    /// An API token. What it allows is looked up each time, so a revoked one ends the session.
+    Token {
+        /// Its id.
+        id: String,
+    },
+    /// A token of the platform, which is not kept.
+    Jwt {
+        /// Whom it was about.
+        subject: String,
+        /// What it allowed.
+        role: Role,
+        /// For which tenant.
+        tenant_id: Option<TenantId>,
+        /// By which settings it was believed: with others somebody has to log in again.
+        believed: String,
+    },
+}
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    /// What the browser keeps.
+    pub(super) cookie: String,
+    /// How it is called here.
+    pub(super) key: String,
+    /// When it ends.
+    pub(super) ends: SystemTime,
+}
+
+impl SessionStore {
+    /// Reads the file. One that cannot be used costs everybody a login and nothing else.
+    pub(super) fn open(path: PathBuf, ttl: Duration) -> Self {
+        let sessions = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
+                tracing::warn!(path = %path.display(), %error, "sessions cannot be read: everybody has to log in again");
+                BTreeMap::new()
+            }),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!(path = %path.display(), %error, "sessions cannot be read: everybody has to log in again");
+                }
+                BTreeMap::new()
+            }
+        };
+        Self { path, ttl, sessions: Mutex::new(sessions) }
+    }
+
+    /// Begins one, for at most as long as its token lasts.
+    pub(super) fn begin(&self, who: Who, until: Option<SystemTime>, now: SystemTime) -> Result<Begun, NoRandomness> {
+        let cookie = random_digits::<SECRET_BYTES>()?;
+        let key = hash(&cookie);
+        let ends = until.map_or(now + self.ttl, |until| until.min(now + self.ttl));
+        let mut sessions = self.sessions();
+        sessions.retain(|_, stored| stored.ends > now);
+        make_room(&mut sessions, MOST_EACH, |stored| stored.who.is_same(&who));
+        make_room(&mut sessions, MOST, |_| true);
+        sessions.insert(key.clone(), Stored { who, began: now, ends });
+        // Without the file it ends with this process: no reason to keep somebody out who may be about to see to the disk.
+        let _ = self.write(&sessions);
+        Ok(Begun { cookie, key, ends })
+    }
+
+    /// The session that a cookie is for, with its key. Only hashes are compared, so no duration tells anything about a cookie.
+    pub(super) fn find(&self, cookie: &str, now: SystemTime) -> Option<(String, Stored)> {
+        let key = hash(cookie);
+        let stored = self.sessions().get(&key).filter(|stored| stored.ends > now).cloned()?;
+        Some((key, stored))
+    }
+
+    /// Whether it is still there.
+    pub(super) fn knows(&self, key: &str, now: SystemTime) -> bool {
+        self.sessions().get(key).is_some_and(|stored| stored.ends > now)
+    }
+
+    /// Ends one, at once; an error says that a restart would bring it back.
+    pub(super) fn end(&self, key: &str) -> io::Result<()> {
+        let mut sessions = self.sessions();
+        sessions.remove(key);
+        self.write(&sessions)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
+        // Every change is one step, so it is whole even after a panic.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, sessions: &BTreeMap<String, Stored>) -> io::Result<()> {
+        let written = serde_json::to_vec(sessions).map_err(io::Error::from);
+        let written = written.and_then(|text| whole_file::replace(&self.path, &text));
+        written.inspect_err(|error| tracing::warn!(path = %self.path.display(), %error, "sessions cannot be written"))
+    }
+}
+
+impl Who {
+    /// The same token, or the same subject: a new login with another role is the same person.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token { id: one }, Self::Token { id: other }) => one == other,
+            (Self::Jwt { subject: one, .. }, Self::Jwt { subject: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+}
+
+/// Ends the oldest of those who count, until one more fits.
+fn make_room(sessions: &mut BTreeMap<String, Stored>, most: usize, counts: impl Fn(&Stored) -> bool) {
+    loop {
+        let counted = || sessions.iter().filter(|(_, stored)| counts(stored));
+        if counted().count() < most {
+            return;
+        }
+        let Some(oldest) = counted().min_by_key(|(_, stored)| stored.began).map(|(key, _)| key.clone()) else { return };
+        sessions.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(directory: &tempfile::TempDir) -> SessionStore {
+        SessionStore::open(directory.path().join("sessions.json"), Duration::from_hours(1))
+    }
+
+    fn token(id: &str) -> Who {
+        Who::Token { id: id.to_owned() }
+    }
+
+    #[test]
+    fn a_session_is_there_after_a_restart_and_its_cookie_is_nowhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let begun = store(&directory).begin(token("a"), None, now).unwrap();
+        let text = fs::read_to_string(directory.path().join("sessions.json")).unwrap();
+        assert!(!text.contains(&begun.cookie) && text.contains(&begun.key), "{text}");
+        let again = store(&directory);
+        assert_eq!(again.find(&begun.cookie, now).unwrap().1.who, token("a"));
+        assert!(again.find(&begun.key, now).is_none());
+        again.end(&begun.key).unwrap();
+        assert!(store(&directory).find(&begun.cookie, now).is_none());
+    }
+
+    #[test]
+    fn it_ends_in_time_and_never_after_its_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, now) = (store(&directory), SystemTime::now());
+        let long = store.begin(token("a"), None, now).unwrap();
+        let short = store.begin(token("a"), Some(now + Duration::from_secs(5)), now).unwrap();
+        let later = now + Duration::from_secs(5);
+        assert!(store.knows(&long.key, later) && !store.knows(&short.key, later));
+        assert!(store.find(&long.cookie, now + Duration::from_hours(1)).is_none());
+    }
+
+    #[test]
+    fn many_logins_of_one_token_end_nobody_elses_session() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, now) = (store(&directory), SystemTime::now());
+        let other = store.begin(token("b"), None, now).unwrap();
+        let logins: Vec<_> =
+            (0..60).map(|at| store.begin(token("a"), None, now + Duration::from_secs(at)).unwrap()).collect();
+        assert!(store.knows(&other.key, now));
+        assert!(!store.knows(&logins[9].key, now) && store.knows(&logins[10].key, now));
+    }
+
+    #[test]
+    fn a_damaged_file_costs_a_login_only() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("sessions.json"), "{]").unwrap();
+        let (store, now) = (store(&directory), SystemTime::now());
+        let begun = store.begin(token("a"), None, now).unwrap();
+        assert!(store.knows(&begun.key, now));
+    }
+}

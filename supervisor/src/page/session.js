@@ -1,0 +1,63 @@
+// Who is logged in, and what that role may do. This only decides what is shown: the server decides what is done.
+
+import { call, useCsrf } from "./api.js";
+
+const PATH = "/api/v1/session";
+let current = null;
+
+/** The session, or `null`. */
+export const session = () => current;
+
+/** What the role may do, for what to offer. */
+export const may = {
+  control: () => current !== null && current.role !== "viewer",
+  readLetters: () => current !== null && current.role !== "viewer",
+  everybody: () => current?.role === "admin",
+};
+
+function keep(answer) {
+  current = answer;
+  useCsrf(answer?.csrf_token ?? null);
+  return answer;
+}
+
+/** Takes up the session of the cookie; `null` where there is none. */
+export async function resume() {
+  try {
+    return keep(await call("GET", PATH, { quiet401: true }));
+  } catch (problem) {
+    if (problem.status === 401) return keep(null);
+    throw problem;
+  }
+}
+
+/** Logs in with a token. */
+export async function login(token) {
+  return keep(await call("POST", PATH, { body: { token }, quiet401: true }));
+}
+
+/** Ends the session on the server too. */
+export async function logout() {
+  try {
+    await call("DELETE", PATH, { quiet401: true });
+  } finally {
+    keep(null);
+  }
+}
+
+/** The session has ended by itself. */
+export function forget() {
+  keep(null);
+}
+
+/** The token of a login link. It is taken out of the address at once, so that no history and no bookmark keeps it. */
+export function tokenOfLink() {
+  const match = /^#login=(.+)$/.exec(location.hash);
+  if (!match) return null;
+  history.replaceState(null, "", location.pathname);
+  try {
+    return decodeURIComponent(match[1]);
+  } catch {
+    return match[1];
+  }
+}

@@ -1,0 +1,14 @@
+//! The page in a real browser, on a real supervisor with its broker and its database.
+
+#[path = "page/access.rs"]
+mod access;
+#[path = "page/control.rs"]
+mod control;
+#[path = "page/hands.rs"]
+mod hands;
+#[path = "page/hostile.rs"]
+mod hostile;
+#[path = "page/letters.rs"]
+mod letters;
+#[path = "page/scene.rs"]
+mod scene;
