@@ -69,6 +69,7 @@ fn view() -> FleetView {
         budget: BudgetStatus::default(),
         settled: true,
         last_event_id: 0,
+        version: 1,
         turned_at: BootTime::now(),
     }
 }

@@ -1,19 +1,19 @@
 //! Dead letters for people: list, show, replay, discard.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use axum::{
     Extension, Json as JsonBody,
     extract::{Path, State},
     http::StatusCode,
 };
-use chrono::DateTime;
 use etl_shared::{
     TenantId,
     api::{DeadLetterDetail, DeadLetterPage, LetterFilter, LetterSelection, LetterState, LettersSettled},
 };
 use serde::Deserialize;
 
+pub(super) use super::request::time;
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
@@ -237,15 +237,6 @@ fn word(name: &str, text: Option<String>) -> Result<Option<String>, Refusal> {
         }
         text => Ok(text),
     }
-}
-
-fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
-    // What people write without a T, or without seconds, is taken too.
-    let time = DateTime::parse_from_rfc3339(text).map(SystemTime::from).ok();
-    time.or_else(|| humantime::parse_rfc3339_weak(text).ok()).ok_or_else(|| {
-        let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
-        Refusal::bad_request("invalid_parameter", detail)
-    })
 }
 
 const fn tenant_of(scope: Scope) -> Option<TenantId> {
