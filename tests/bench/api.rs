@@ -17,6 +17,7 @@ use crate::{
 mod door;
 mod events;
 mod load;
+mod page;
 
 use load::Load;
 
@@ -42,7 +43,8 @@ fn measure(running: &mut Running<'_>, report: &mut Report) -> Outcome<()> {
     }
     running.settle()?;
     status(running, report, &admin.token)?;
-    events::measure(running, report, &admin.token)
+    events::measure(running, report, &admin.token)?;
+    page::measure(running, report, &admin.token)
 }
 
 fn status(running: &Running<'_>, report: &mut Report, token: &str) -> Outcome<()> {

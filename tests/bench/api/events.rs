@@ -48,7 +48,7 @@ pub(super) fn measure(running: &Running<'_>, report: &mut Report, token: &str) -
 
     let own = i32::try_from(std::process::id())?;
     let (used, own_used, began) = (processor_time(brain)?, processor_time(own)?, now());
-    let killed = kill_steadily(running)?;
+    let killed = kill_steadily(running, KILLS_A_SECOND, WINDOW)?;
     let took = seconds(began, now());
     let after = proportional_set_size(brain)?;
     running.pause(LATEST)?;
@@ -89,15 +89,15 @@ pub(super) fn measure(running: &Running<'_>, report: &mut Report, token: &str) -
     Ok(())
 }
 
-/// How many were killed.
-fn kill_steadily(running: &Running<'_>) -> Outcome<usize> {
+/// Kills workers at this rate for this long; returns how many.
+pub(super) fn kill_steadily(running: &Running<'_>, rate: u32, window: Duration) -> Outcome<usize> {
     let (began, mut killed) = (now(), 0_u32);
     loop {
         let (_, workers) = running.wait_for_status()?;
         for pid in workers.values().step_by(2) {
-            let due = began + u64::from(killed) * 1_000_000_000 / u64::from(KILLS_A_SECOND);
+            let due = began + u64::from(killed) * 1_000_000_000 / u64::from(rate);
             running.pause(Duration::from_nanos(due.saturating_sub(now())))?;
-            if Duration::from_nanos(now() - began) > WINDOW {
+            if Duration::from_nanos(now() - began) > window {
                 return Ok(usize::try_from(killed)?);
             }
             kill(Pid::from_raw(*pid), Signal::SIGKILL).doing("kill a worker")?;
