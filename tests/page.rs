@@ -10,5 +10,7 @@ mod hands;
 mod hostile;
 #[path = "page/letters.rs"]
 mod letters;
+#[path = "page/reference.rs"]
+mod reference;
 #[path = "page/scene.rs"]
 mod scene;

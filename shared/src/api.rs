@@ -219,9 +219,13 @@ pub struct FleetStatus {
     /// How many workers are in each state.
     pub states: BTreeMap<WorkerState, usize>,
     /// By tenant id.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, TenantStatus>))]
     pub tenants: BTreeMap<TenantId, TenantStatus>,
     /// What the supervisor itself has to say.
     pub supervisor: SupervisorStatus,
+    /// `cursor` of the next page, where pages were asked for; `null`: this is the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<TenantId>,
 }
 
 /// The supervisor's own condition.

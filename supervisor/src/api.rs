@@ -20,7 +20,6 @@ use axum::{
 use etl_shared::WorkerName;
 use tokio::sync::watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     audit::AuditLog,
@@ -56,6 +55,7 @@ mod overview;
 mod problem;
 mod publishing;
 mod queues;
+mod reference;
 mod refusal;
 mod request;
 mod secret;
@@ -63,6 +63,7 @@ mod session;
 mod session_store;
 mod settings;
 mod status;
+mod tag;
 mod tenants;
 mod throttle;
 mod token_store;
@@ -203,7 +204,7 @@ fn router(api: Arc<Api>) -> Router {
     router
         .route("/openapi.json", get(openapi::document(&description)))
         .merge(page::routes())
-        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        .merge(reference::routes())
         .fallback(problem::unknown_path)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn_with_state(Arc::clone(&api), hosts::check))

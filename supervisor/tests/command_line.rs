@@ -70,6 +70,7 @@ fn view() -> FleetView {
         tally: etl_supervisor::history::Tally::default(),
         settled: true,
         last_event_id: 0,
+        version: 1,
         turned_at: BootTime::now(),
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     report::Report,
 };
 
+mod api;
 mod bare;
 mod born;
 mod footprint;
@@ -48,11 +49,12 @@ struct Bench {
 
 type Measure = fn(&Bench, &mut Report) -> Outcome<()>;
 
-const BENCHMARKS: [(&str, Measure); 4] = [
+const BENCHMARKS: [(&str, Measure); 5] = [
     ("supervise", supervise::run),
     ("footprint", footprint::run),
     ("worker", worker::run),
     ("provision", provision::run),
+    ("api", api::run),
 ];
 
 impl Bench {

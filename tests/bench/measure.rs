@@ -27,7 +27,18 @@ pub(crate) fn processor_time(pid: i32) -> Outcome<Duration> {
 #[derive(Debug, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
+impl From<Vec<f64>> for Samples {
+    fn from(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+}
+
 impl Samples {
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn add(&mut self, value: f64) {
         let place = self.0.partition_point(|other| *other < value);
         self.0.insert(place, value);

@@ -67,9 +67,10 @@ fn five_thousand(running: &mut Running<'_>, report: &mut Report) -> Outcome<()> 
     running.memory(report, "after all were killed once", &goals)
 }
 
-type Measurements = fn(&mut Running<'_>, &mut Report) -> Outcome<()>;
+pub(crate) type Measurements = fn(&mut Running<'_>, &mut Report) -> Outcome<()>;
 
-fn attempt(bench: &Bench, report: &mut Report, size: usize, measure: Measurements) -> Outcome<()> {
+/// Measures a fleet of one size, where the machine can hold it.
+pub(crate) fn attempt(bench: &Bench, report: &mut Report, size: usize, measure: Measurements) -> Outcome<()> {
     if let Some(why) = machine::too_small_for(size) {
         report.missing(format!("{size} workers: {why}"));
         return Ok(());
@@ -79,15 +80,15 @@ fn attempt(bench: &Bench, report: &mut Report, size: usize, measure: Measurement
 }
 
 /// A supervisor with its fleet of trivial workers.
-struct Running<'a> {
+pub(crate) struct Running<'a> {
     bench: &'a Bench,
     size: usize,
-    supervisor: Supervisor,
+    pub(crate) supervisor: Supervisor,
     births: Births,
 }
 
 impl<'a> Running<'a> {
-    fn prepare(bench: &'a Bench, size: usize) -> Outcome<Self> {
+    pub(crate) fn prepare(bench: &'a Bench, size: usize) -> Outcome<Self> {
         let memory = memory_directory()?;
         let births = Births::create(memory.path().join("born"))?;
         // Every kill has to be a first one, which is answered at once: failures are forgotten soon and never too many.
@@ -102,11 +103,17 @@ impl<'a> Running<'a> {
         Ok(Self { bench, size, supervisor, births })
     }
 
-    fn start(&mut self, report: &mut Report, goals: &Goals) -> Outcome<()> {
-        let began = now();
+    /// Executes the supervisor and waits until every worker is RUNNING; returns when the last one came to its `main()`.
+    pub(crate) fn launch(&mut self) -> Outcome<u64> {
         self.supervisor.launch()?;
         let (_, last) = self.births.wait_for_all(&self.bench.patience, 0, self.size, LIMIT)?;
         self.wait_for_status()?;
+        Ok(last)
+    }
+
+    fn start(&mut self, report: &mut Report, goals: &Goals) -> Outcome<()> {
+        let began = now();
+        let last = self.launch()?;
         let said = now().max(last);
         let size = self.size;
         report.figure(format!("{size} workers all running after start"), seconds(began, said), "s", goals.start);
@@ -115,7 +122,7 @@ impl<'a> Running<'a> {
     }
 
     /// The status with every worker RUNNING.
-    fn wait_for_status(&self) -> Outcome<(FleetStatus, BTreeMap<WorkerName, i32>)> {
+    pub(crate) fn wait_for_status(&self) -> Outcome<(FleetStatus, BTreeMap<WorkerName, i32>)> {
         self.bench.patience.until("every worker RUNNING", LIMIT, OFTEN, || self.supervisor.all_running())
     }
 
@@ -124,14 +131,19 @@ impl<'a> Running<'a> {
         if births == expected { Ok(()) } else { Err(format!("{births} workers were started, not {expected}").into()) }
     }
 
+    /// Waits; an error when somebody wants the bench to end.
+    pub(crate) fn pause(&self, duration: Duration) -> Outcome<()> {
+        self.bench.patience.pause(duration)
+    }
+
     /// The pids of brain and keeper.
-    fn own_processes(&self) -> Outcome<[i32; 2]> {
+    pub(crate) fn own_processes(&self) -> Outcome<[i32; 2]> {
         let status = self.supervisor.status()?.supervisor;
         Ok([i32::try_from(status.pid)?, status.keeper_pid.ok_or("the status names no keeper")?])
     }
 
     /// Waits until brain and keeper have nothing to do any more, half a minute at most.
-    fn settle(&self) -> Outcome<()> {
+    pub(crate) fn settle(&self) -> Outcome<()> {
         let pids = self.own_processes()?;
         for _ in 0..30 {
             let before = processor_times(pids)?;
@@ -180,7 +192,8 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    fn kill_one_by_one(&self, report: &mut Report) -> Outcome<()> {
+    /// Kills workers one after the other; the milliseconds until each one's successor came to its `main()`.
+    pub(crate) fn single_kills(&self) -> Outcome<Samples> {
         let (_, running) = self.wait_for_status()?;
         let mut samples = Samples::default();
         let before = self.births.count()?;
@@ -193,11 +206,27 @@ impl<'a> Running<'a> {
         }
         self.wait_for_status()?;
         self.expect_births(before + SINGLE_KILLS)?;
+        Ok(samples)
+    }
+
+    fn kill_one_by_one(&self, report: &mut Report) -> Outcome<()> {
+        let samples = self.single_kills()?;
         let what = "SIGKILL of one worker → its successor's main()";
         report.figure(format!("{what}, median of {SINGLE_KILLS}"), samples.median(), "ms", 3.0);
         report.figure(format!("{what}, p99"), samples.percentile(99), "ms", 15.0);
         report.context("  the slowest", samples.max(), "ms");
         Ok(())
+    }
+
+    /// Kills all workers at once and waits until all are back.
+    pub(crate) fn kill_everybody(&self) -> Outcome<()> {
+        let (_, running) = self.wait_for_status()?;
+        let before = self.births.count()?;
+        for pid in running.values() {
+            kill(Pid::from_raw(*pid), Signal::SIGKILL).doing("kill a worker")?;
+        }
+        self.births.wait_for_all(&self.bench.patience, before, before + self.size, LIMIT)?;
+        self.wait_for_status().map(|_| ())
     }
 
     fn kill_all(&self, report: &mut Report, goals: &Goals) -> Outcome<()> {
@@ -243,7 +272,7 @@ impl<'a> Running<'a> {
     }
 }
 
-fn processor_times(pids: [i32; 2]) -> Outcome<Duration> {
+pub(crate) fn processor_times(pids: [i32; 2]) -> Outcome<Duration> {
     let [brain, keeper] = pids.map(processor_time);
     Ok(brain? + keeper?)
 }

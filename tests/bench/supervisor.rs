@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    net::SocketAddr,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -68,7 +69,7 @@ impl Supervisor {
         self.memory.path().join("config.toml")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.memory.path().join("run/api.sock")
     }
 
@@ -118,6 +119,16 @@ impl Supervisor {
             brain.wait().doing("reap the brain")?;
         }
         Ok(())
+    }
+
+    /// Where the API listens for bearers of a token; it chose the port itself and said so.
+    pub(crate) fn address(&self) -> Outcome<SocketAddr> {
+        let said = fs::read_to_string(self.disk.join("said")).doing("read what the supervisor said")?;
+        let address = said.lines().rev().filter(|line| line.contains("admin API")).find_map(|line| {
+            let rest = &line[line.find("127.0.0.1:")?..];
+            rest.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).next()?.parse().ok()
+        });
+        address.ok_or_else(|| "the supervisor has not said where its API listens".into())
     }
 
     /// The last lines that brain and keeper have written.

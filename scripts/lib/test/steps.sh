@@ -4,8 +4,8 @@
 # code; a last line that begins with "note: " appears in the summary.
 
 all_steps=(scripts style format lint docs licences build unit simulation examples configuration units boot
-    machine stack page system)
-slow_steps=(stack page system)
+    machine openapi stack page system)
+slow_steps=(openapi stack page system)
 # Histories that the simulation goes through.
 seeds=2000
 
@@ -24,6 +24,7 @@ declare -A step_title=(
     [units]='the systemd units, with systemd-analyze'
     [boot]='the systemd units under a systemd that boots in namespaces'
     [machine]='limits that only a kernel of our own can hold, in an emulator'
+    [openapi]='the admin API against its description, with schemathesis'
     [stack]='scripts/stack, with scripts/stack-test'
     [page]='the page in Chromium, as admin, operator and viewer'
     [system]='system tests on a private broker and database'
@@ -32,7 +33,7 @@ declare -A step_title=(
 # A step is skipped when the one it needs has failed.
 declare -A step_needs=(
     [unit]=build [simulation]=build [examples]=build [configuration]=build [units]=build [boot]=build [machine]=build
-    [page]=build [system]=build
+    [openapi]=build [page]=build [system]=build
 )
 
 step_scripts() {
@@ -118,6 +119,11 @@ step_boot() {
 step_machine() {
     cargo build --locked --workspace --bins
     scripts/vm-test
+}
+
+step_openapi() {
+    cargo build --locked --workspace --bins
+    scripts/openapi-test
 }
 
 step_stack() { scripts/stack-test; }

@@ -19,6 +19,7 @@ install_tools() {
         # Some tests' workers are Python programs, and other users than the one whose PATH this is.
         unit) need_packages python3 ;;
         machine) need_emulator ;;
+        openapi) need_packages python3 curl postgresql-client && need_python_venv ;;
         page) need_packages chromium chromium-driver ;;
         # The metrics are read by a parser that is not ours.
         system) need_packages python3 python3-prometheus-client && need_python_venv ;;
@@ -37,7 +38,7 @@ need_component() {
     fi
 }
 
-# A backend in Python publishes in one of the system tests; its packages come from PyPI into an environment of the test's own.
+# Packages that come from PyPI, into an environment of each test's own.
 need_python_venv() {
     if ! python3 -c 'import ensurepip, venv' &>/dev/null; then
         need_packages python3-venv

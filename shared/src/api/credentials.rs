@@ -40,6 +40,7 @@ pub struct CredentialsStatus {
     /// `shared` or `per_tenant`.
     pub mode: String,
     /// Those that the caller may see; none where the mode is `shared`.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, TenantCredentials>))]
     pub tenants: BTreeMap<TenantId, TenantCredentials>,
 }
 

@@ -94,6 +94,7 @@ pub struct DeadLetterDetail {
 #[serde(deny_unknown_fields)]
 pub struct LetterSelection {
     /// These, at most 500.
+    #[cfg_attr(feature = "openapi", schema(max_items = 500))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<Vec<i64>>,
     /// All that match, the oldest first; `{}` matches every one that the caller may touch.
@@ -103,6 +104,7 @@ pub struct LetterSelection {
     #[serde(default)]
     pub dry_run: bool,
     /// Of a filter: at most so many in this call, 100 unless told, 500 at most.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 500))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
@@ -116,15 +118,19 @@ pub struct LetterFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<TenantId>,
     /// Given up for this reason.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[^\\x00]*$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Naming this data type.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[^\\x00]*$"))]
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Given up at this time or later, RFC 3339.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Given up before this time, RFC 3339.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
 }

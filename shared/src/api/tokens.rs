@@ -23,6 +23,10 @@ pub enum Role {
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// A name for people.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 100, pattern = r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")
+    )]
     pub name: String,
     /// What its bearer may do.
     pub role: Role,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, extract::State, http::StatusCode};
+use axum::{Extension, extract::State, http::StatusCode, response::IntoResponse};
 use etl_shared::api::{CredentialsStatus, RotateRequest, RotationAccepted, TenantCredentials};
 
 use super::{
@@ -11,17 +11,19 @@ use super::{
     control::accepted,
     problem::{Refusal, Refusals},
     request::Json,
+    tag::{self, Has, IfNoneMatch, NotModified},
 };
 use crate::runtime::Selection;
 
 const TOLD_TO_TENANTS: &str = "whoever runs the supervisor sees why";
 
 /// Whose accounts workers use, and how each tenant's stand.
-#[utoipa::path(get, path = "/credentials", tag = "credentials", responses((status = 200, description = "The accounts of all tenants that the caller may see", body = CredentialsStatus), Refusals))]
+#[utoipa::path(get, path = "/credentials", tag = "credentials", params(IfNoneMatch), responses((status = 200, description = "The accounts of all tenants that the caller may see", body = CredentialsStatus), NotModified, Refusals))]
 pub(super) async fn status(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-) -> Result<axum::Json<CredentialsStatus>, Refusal> {
+    has: Has,
+) -> Result<impl IntoResponse, Refusal> {
     let scope = authorize(&caller, Permission::ReadFleet)?;
     let view = api.context.handle.view();
     let mode = if view.accounts.is_some() { "per_tenant" } else { "shared" };
@@ -31,7 +33,7 @@ pub(super) async fn status(
         Scope::Tenant(own) => own == **tenant,
     });
     let tenants = seen.map(|(tenant, account)| (*tenant, shown(account, scope))).collect();
-    Ok(axum::Json(CredentialsStatus { mode: mode.to_owned(), tenants }))
+    Ok(tag::json(&has, &CredentialsStatus { mode: mode.to_owned(), tenants }))
 }
 
 /// What went wrong names servers, accounts and open walls: that is for whoever runs the supervisor.

@@ -1,6 +1,6 @@
 //! Dead letters for people: list, show, replay, discard.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use axum::{
     Extension, Json as JsonBody,
@@ -14,6 +14,7 @@ use etl_shared::{
 use serde::Deserialize;
 use tracing::Instrument;
 
+pub(super) use super::request::time;
 use super::{
     Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
@@ -41,15 +42,20 @@ pub(super) struct ListParameters {
     /// Of this tenant.
     tenant_id: Option<TenantId>,
     /// Given up for this reason.
+    #[param(pattern = "^[^\\x00]*$")]
     reason: Option<String>,
     /// Naming this data type.
+    #[param(pattern = "^[^\\x00]*$")]
     #[serde(rename = "type")]
     kind: Option<String>,
     /// Given up at this time or later, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Given up before this time, RFC 3339.
+    #[param(format = DateTime)]
     until: Option<String>,
     /// `open` where absent.
+    #[param(inline)]
     state: Option<Listed>,
     /// So many at most, 50 where absent.
     #[param(minimum = 1, maximum = 500)]
@@ -82,8 +88,8 @@ pub(super) async fn list(
     }
     let filter = Filter {
         tenant: tenant_of(scope),
-        reason: asked.reason,
-        kind: asked.kind,
+        reason: word("reason", asked.reason)?,
+        kind: word("type", asked.kind)?,
         since: asked.since.map(|text| time("since", &text)).transpose()?,
         until: asked.until.map(|text| time("until", &text)).transpose()?,
     };
@@ -230,18 +236,21 @@ fn count(letters: usize) -> i64 {
 fn read(filter: &LetterFilter, tenant: Option<TenantId>) -> Result<Filter, Refusal> {
     Ok(Filter {
         tenant,
-        reason: filter.reason.clone(),
-        kind: filter.kind.clone(),
+        reason: word("reason", filter.reason.clone())?,
+        kind: word("type", filter.kind.clone())?,
         since: filter.since.as_deref().map(|text| time("since", text)).transpose()?,
         until: filter.until.as_deref().map(|text| time("until", text)).transpose()?,
     })
 }
 
-pub(super) fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
-    humantime::parse_rfc3339_weak(text).map_err(|_| {
-        let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
-        Refusal::bad_request("invalid_parameter", detail)
-    })
+/// The database has no text with a NUL in it, and does not want to be asked for one.
+fn word(name: &str, text: Option<String>) -> Result<Option<String>, Refusal> {
+    match text {
+        Some(text) if text.contains('\0') => {
+            Err(Refusal::bad_request("invalid_parameter", format!("{name} may not hold the character NUL")))
+        }
+        text => Ok(text),
+    }
 }
 
 const fn tenant_of(scope: Scope) -> Option<TenantId> {

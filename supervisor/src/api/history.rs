@@ -1,6 +1,6 @@
 //! What has happened, page by page, and what one tenant used in the last two hours.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Extension, Json, extract::State};
 use etl_shared::{
@@ -13,7 +13,7 @@ use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
-    request::{Parameters, TenantInPath},
+    request::{Parameters, TenantInPath, time},
     status,
 };
 use crate::{history::STEP, store::history::EventFilter};
@@ -29,19 +29,20 @@ pub(super) struct Wanted {
     /// Of this tenant.
     tenant_id: Option<TenantId>,
     /// Of this worker, such as `transform-7-1`.
-    #[param(value_type = Option<String>)]
     worker: Option<WorkerName>,
     /// Processes that ended so, such as `EXIT(1)` or `OOM`.
-    #[param(value_type = Option<String>)]
     verdict: Option<Verdict>,
     /// At this time or later, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Before this time, RFC 3339.
+    #[param(format = DateTime)]
     until: Option<String>,
     /// So many at most, 50 where absent.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
+    #[param(maximum = 9_223_372_036_854_775_807_i64)]
     cursor: Option<u64>,
 }
 
@@ -59,6 +60,10 @@ pub(super) async fn events(
     let limit = wanted.limit.unwrap_or(PAGE.0);
     if !(1..=PAGE.1).contains(&limit) {
         return Err(Refusal::bad_request("invalid_parameter", format!("limit must be from 1 to {}", PAGE.1)));
+    }
+    // What the database has for a number; an event's is far below.
+    if wanted.cursor.is_some_and(|cursor| i64::try_from(cursor).is_err()) {
+        return Err(Refusal::bad_request("invalid_parameter", "cursor must be the next_cursor of another page"));
     }
     let filter = EventFilter {
         source: None,
@@ -109,11 +114,4 @@ pub(super) async fn tenant(
     let points = api.live.points(tenant);
     let step_seconds = u32::try_from(STEP.as_secs()).unwrap_or(u32::MAX);
     Ok(Json(TenantHistory { tenant_id: tenant, step_seconds, points }))
-}
-
-fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
-    humantime::parse_rfc3339_weak(text).map_err(|_| {
-        let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
-        Refusal::bad_request("invalid_parameter", detail)
-    })
 }

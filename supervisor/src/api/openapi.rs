@@ -46,10 +46,28 @@ pub(super) fn frame() -> Document {
     Frame::openapi()
 }
 
+/// Gives every endpoint a name that no other has, made from its method and path: `get_workers_status`. Programs that write clients
+/// call their functions so.
+fn name_endpoints(description: &mut Document) {
+    for (path, item) in &mut description.paths.paths {
+        let path = path.trim_start_matches("/api/v1").trim_start_matches("/admin");
+        let words: Vec<_> = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let methods =
+            [("get", &mut item.get), ("post", &mut item.post), ("put", &mut item.put), ("delete", &mut item.delete)];
+        for (method, endpoint) in methods {
+            if let Some(endpoint) = endpoint {
+                endpoint.operation_id = Some(format!("{method}_{}", words.join("_")));
+            }
+        }
+    }
+}
+
 /// Serves it: written once, because it never changes while the program runs.
 pub(super) fn document<S: Clone + Send + Sync + 'static>(
     description: &Document,
 ) -> impl axum::handler::Handler<((),), S> {
+    let mut description = description.clone();
+    name_endpoints(&mut description);
     let text: axum::body::Bytes = description.to_json().unwrap_or_default().into();
     move || {
         let text = text.clone();

@@ -1,12 +1,13 @@
 //! Reads what a request brings along, and says in a problem what is wrong with it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
+use chrono::DateTime;
 use etl_shared::TenantId;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -102,4 +103,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
             .map_err(|rejection| Refusal::bad_request("invalid_parameter", rejection.body_text()))?;
         Ok(Self(parameters))
     }
+}
+
+/// A moment that a parameter names, as RFC 3339 writes it.
+pub(super) fn time(name: &str, text: &str) -> Result<SystemTime, Refusal> {
+    // What people write without a T, or without seconds, is taken too.
+    let time = DateTime::parse_from_rfc3339(text).map(SystemTime::from).ok();
+    time.or_else(|| humantime::parse_rfc3339_weak(text).ok()).ok_or_else(|| {
+        let detail = format!("{name} is no time: write it like 2026-01-31T12:00:00Z");
+        Refusal::bad_request("invalid_parameter", detail)
+    })
 }

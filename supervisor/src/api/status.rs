@@ -3,10 +3,11 @@
 use std::{
     convert::Infallible,
     sync::{Arc, atomic::Ordering},
+    time::SystemTime,
 };
 
 use axum::{
-    Extension, Json,
+    Extension,
     body::Body,
     extract::State,
     http::{StatusCode, header},
@@ -23,12 +24,15 @@ use super::{
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
     request::TenantInPath,
+    tag::{Has, IfNoneMatch, NotModified, Tag},
 };
 use crate::runtime::{FleetView, WorkerView, view::ProcessView};
 
+mod chosen;
 mod document;
 mod tell;
 
+use chosen::{Chosen, ChosenParameters};
 use document::Document;
 pub(super) use tell::{Now, queue};
 
@@ -36,29 +40,37 @@ pub(super) use tell::{Now, queue};
 ///
 /// Process figures and message counts are those of the last round of samples, each with its age: looking at everybody
 /// now would cost two file reads for every worker.
-#[utoipa::path(get, path = "/workers/status", tag = "workers", responses((status = 200, description = "Everybody", body = FleetStatus), Refusals))]
+#[utoipa::path(get, path = "/workers/status", tag = "workers", params(ChosenParameters, IfNoneMatch), responses((status = 200, description = "Everybody, or who was chosen; `states` and `running` are about all of them, not only about this page", body = FleetStatus), NotModified, Refusals))]
 pub(super) async fn fleet(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    has: Has,
+    chosen: Chosen,
 ) -> Result<impl IntoResponse, Refusal> {
     let scope = authorize(&caller, Permission::ReadFleet)?;
     let only = match scope {
         Scope::Everybody => None,
         Scope::Tenant(tenant) => Some(tenant),
     };
+    let (view, started_at) = (api.context.handle.view(), api.context.started_at);
     let republished = api.context.republished.load(Ordering::Relaxed);
-    let document = Document::new(api.context.handle.view(), only, api.context.started_at, republished);
-    let body = Body::from_stream(stream::iter(document.map(Ok::<_, Infallible>)));
-    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body))
+    let run = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
+    let tag = Tag::of(&format!("{run:x}-{:x}-{republished:x}-{}", view.version, only.map_or(0, TenantId::get)));
+    Ok(tag.answer(&has, || {
+        let document = Document::new(view, only, chosen, started_at, republished);
+        let body = Body::from_stream(stream::iter(document.map(Ok::<_, Infallible>)));
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }))
 }
 
 /// One tenant, looked at now.
-#[utoipa::path(get, path = "/workers/tenant/{tenant_id}/status", tag = "workers", params(("tenant_id" = TenantId, Path, description = "Which tenant")), responses((status = 200, description = "The tenant", body = TenantStatus), Refusals))]
+#[utoipa::path(get, path = "/workers/tenant/{tenant_id}/status", tag = "workers", params(("tenant_id" = TenantId, Path, description = "Which tenant"), IfNoneMatch), responses((status = 200, description = "The tenant", body = TenantStatus), NotModified, Refusals))]
 pub(super) async fn tenant(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
     TenantInPath(asked): TenantInPath,
-) -> Result<Json<TenantStatus>, Refusal> {
+    has: Has,
+) -> Result<impl IntoResponse, Refusal> {
     // What was granted is shown, not what was asked for.
     let tenant = match authorize(&caller, Permission::ReadTenant(Some(asked)))? {
         Scope::Tenant(tenant) => tenant,
@@ -72,7 +84,22 @@ pub(super) async fn tenant(
             .and_then(|look| look(&flights, &worker.name, worker.incarnation, process.pid))
             .or(process.sample)
     };
-    Ok(Json(tell::tenant(&view, tenant, &Now::read(), look)))
+    let status = tell::tenant(&view, tenant, &Now::read(), look);
+    let body = serde_json::to_vec(&status).unwrap_or_default();
+    let tag = Tag::of_text(&serde_json::to_vec(&timeless(status)).unwrap_or_default());
+    Ok(tag.answer(&has, || ([(header::CONTENT_TYPE, "application/json")], body).into_response()))
+}
+
+/// Without what changes because time passes. The incarnation names the process as well as its start does.
+fn timeless(mut status: TenantStatus) -> TenantStatus {
+    for worker in &mut status.workers {
+        (worker.started_at, worker.uptime_seconds, worker.sample_age_seconds) = (None, None, None);
+        if let Some(exit) = &mut worker.last_exit {
+            exit.at.clear();
+        }
+    }
+    status.queues.iter_mut().for_each(|queue| queue.sample_age_seconds = 0);
+    status
 }
 
 /// The view, where it knows the tenant.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, response::IntoResponse};
 use etl_shared::api::TenantList;
 
 use super::{
@@ -10,16 +10,18 @@ use super::{
     authorize::{Caller, Permission, authorize},
     control::accepted,
     problem::{Refusal, Refusals},
+    tag::{self, Has, IfNoneMatch, NotModified},
 };
 
 /// The tenants, their source, and a list that was refused.
-#[utoipa::path(get, path = "/tenants", tag = "tenants", responses((status = 200, description = "The list", body = TenantList), Refusals))]
+#[utoipa::path(get, path = "/tenants", tag = "tenants", params(IfNoneMatch), responses((status = 200, description = "The list", body = TenantList), NotModified, Refusals))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-) -> Result<Json<TenantList>, Refusal> {
+    has: Has,
+) -> Result<impl IntoResponse, Refusal> {
     authorize(&caller, Permission::ManageTenants)?;
-    Ok(Json(TenantList::clone(&api.context.handle.view().tenant_list)))
+    Ok(tag::json(&has, &*api.context.handle.view().tenant_list))
 }
 
 /// Accepts the list that was refused because too many tenants were missing from it.

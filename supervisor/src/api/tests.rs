@@ -14,4 +14,5 @@ mod session;
 mod settings;
 mod status;
 mod stopping;
+mod tags;
 mod tokens;

@@ -15,6 +15,7 @@ use super::{
     authorize::{Caller, Grant, Permission, authorize},
     problem::{Refusal, Refusals},
     request::Json,
+    tag::{self, Has, IfNoneMatch, NotModified},
     token_store::TokenStoreError,
 };
 
@@ -22,13 +23,14 @@ use super::{
 const NAME_LIMIT: usize = 100;
 
 /// The API tokens, without their secrets.
-#[utoipa::path(get, path = "/tokens", tag = "tokens", responses((status = 200, description = "All of them, the oldest first", body = Vec<TokenDescription>), Refusals))]
+#[utoipa::path(get, path = "/tokens", tag = "tokens", params(IfNoneMatch), responses((status = 200, description = "All of them, the oldest first", body = Vec<TokenDescription>), NotModified, Refusals))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-) -> Result<JsonBody<Vec<TokenDescription>>, Refusal> {
+    has: Has,
+) -> Result<impl IntoResponse, Refusal> {
     authorize(&caller, Permission::ManageTokens)?;
-    Ok(JsonBody(api.tokens.list()))
+    Ok(tag::json(&has, &api.tokens.list()))
 }
 
 /// Makes an API token.

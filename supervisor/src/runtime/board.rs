@@ -52,6 +52,7 @@ pub(super) struct Board {
     tally: Tally,
     settled: bool,
     dirty: bool,
+    version: u64,
 }
 
 impl Board {
@@ -76,6 +77,7 @@ impl Board {
             settled: false,
             last_event_id: 0,
             turned_at: BootTime::now(),
+            version: 0,
         };
         Self {
             published: Arc::new(ArcSwap::from_pointee(empty)),
@@ -95,6 +97,7 @@ impl Board {
             tally,
             settled: false,
             dirty: false,
+            version: 0,
         }
     }
 
@@ -111,6 +114,12 @@ impl Board {
     /// Something has changed since the view was published.
     pub(super) const fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// Readers shall see something else.
+    fn changed(&mut self) {
+        self.dirty = true;
+        self.version += 1;
     }
 
     /// Shows a worker as it stands now, perhaps standing in for another one.
@@ -141,7 +150,7 @@ impl Board {
             last_exit,
         };
         self.workers.insert(key, Arc::new(view));
-        self.dirty = true;
+        self.changed();
     }
 
     /// Says something of a worker from now on, until something else is said; returns whether that is new.
@@ -161,7 +170,7 @@ impl Board {
     pub(super) fn remove(&mut self, name: &WorkerName) {
         self.workers.remove(&key(name));
         self.remarks.remove(&key(name));
-        self.dirty = true;
+        self.changed();
     }
 
     /// Adds what a process was seen to use.
@@ -170,8 +179,13 @@ impl Board {
             && view.process.is_some_and(|process| process.pid == pid)
         {
             let view = Arc::make_mut(view);
+            let before = view.process.and_then(|process| process.sample);
             view.process = view.process.map(|process| ProcessView { sample: Some(sample), ..process });
-            self.dirty = true;
+            if before.is_some_and(|before| Sample { at: sample.at, ..before } == sample) {
+                self.dirty = true;
+            } else {
+                self.changed();
+            }
         }
     }
 
@@ -199,15 +213,19 @@ impl Board {
 
     /// Shows the tenants, each with whether it is switched on.
     pub(super) fn set_tenants(&mut self, tenants: BTreeMap<TenantId, bool>, list: TenantList) {
-        self.tenants = Arc::new(tenants);
-        self.tenant_list = Arc::new(list);
-        self.dirty = true;
+        if *self.tenants != tenants || *self.tenant_list != list {
+            self.tenants = Arc::new(tenants);
+            self.tenant_list = Arc::new(list);
+            self.changed();
+        }
     }
 
     /// Shows what people call the tenants.
     pub(super) fn set_names(&mut self, names: BTreeMap<TenantId, String>) {
-        self.dirty |= *self.names != names;
-        self.names = Arc::new(names);
+        if *self.names != names {
+            self.names = Arc::new(names);
+            self.changed();
+        }
     }
 
     /// Shows what people have set for single tenants.
@@ -224,14 +242,16 @@ impl Board {
 
     /// Shows what all workers together take.
     pub(super) fn set_budget(&mut self, budget: BudgetStatus) {
-        self.dirty |= self.budget != budget;
-        self.budget = budget;
+        if self.budget != budget {
+            self.budget = budget;
+            self.changed();
+        }
     }
 
     /// The first reading of the tenants has been acted on.
     pub(super) fn set_settled(&mut self) {
         self.settled = true;
-        self.dirty = true;
+        self.changed();
     }
 
     /// Every tenant has accounts of its own; none of them is known yet.
@@ -242,27 +262,43 @@ impl Board {
     /// Shows a tenant's accounts, or no longer.
     pub(super) fn set_account(&mut self, tenant: TenantId, account: Option<TenantCredentials>) {
         let accounts = Arc::make_mut(self.accounts.get_or_insert_default());
-        match account {
+        let before = match account.clone() {
             Some(account) => accounts.insert(tenant, account),
             None => accounts.remove(&tenant),
         };
-        self.dirty = true;
+        if before != account {
+            self.changed();
+        }
     }
 
     /// Shows depths.
     pub(super) fn set_queues(&mut self, queues: BTreeMap<String, QueueSample>) {
+        let same = |(name, sample): (&String, &QueueSample)| {
+            self.queues.get(name).is_some_and(|before| QueueSample { at: sample.at, ..*before } == *sample)
+        };
+        if self.queues.len() == queues.len() && queues.iter().all(same) {
+            self.dirty = true;
+        } else {
+            self.changed();
+        }
         self.queues = Arc::new(queues);
-        self.dirty = true;
     }
 
     /// Shows the condition of a part; returns whether it was usable before.
     pub(super) fn set_part(&mut self, part: &'static str, ok: bool, detail: String) -> bool {
-        self.dirty = true;
-        self.parts.insert(part, PartStatus { ok, detail }).is_some_and(|before| before.ok)
+        let now = PartStatus { ok, detail };
+        let before = self.parts.insert(part, now.clone());
+        if before.as_ref() != Some(&now) {
+            self.changed();
+        }
+        before.is_some_and(|before| before.ok)
     }
 
     /// Shows the keeper.
     pub(super) fn set_keeper(&mut self, pid: Option<i32>, detail: String) {
+        if self.keeper_pid != pid {
+            self.changed();
+        }
         self.keeper_pid = pid;
         self.set_part("keeper", pid.is_some(), detail);
     }
@@ -272,8 +308,10 @@ impl Board {
         for wall in walls.iter().filter(|wall| !wall.up && !self.walls.contains(wall)) {
             tracing::warn!(wall = wall.name, why = wall.detail, "a wall between workers is down");
         }
-        self.walls = walls.into();
-        self.dirty = true;
+        if *self.walls != *walls {
+            self.walls = walls.into();
+            self.changed();
+        }
     }
 
     /// Whether this wall stands; not where nobody has said so.
@@ -300,6 +338,7 @@ impl Board {
             settled: self.settled,
             last_event_id,
             turned_at: BootTime::now(),
+            version: self.version,
         }));
         self.dirty = false;
     }

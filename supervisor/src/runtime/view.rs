@@ -46,6 +46,8 @@ pub struct FleetView {
     pub last_event_id: u64,
     /// When the control loop last turned.
     pub turned_at: BootTime,
+    /// Grows with every change of anything above but the times at which things were looked at and found as they were.
+    pub version: u64,
 }
 
 /// One worker.

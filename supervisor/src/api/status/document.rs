@@ -18,7 +18,10 @@ use etl_shared::{
 };
 use serde::Serialize;
 
-use super::tell::{self, Now};
+use super::{
+    chosen::Chosen,
+    tell::{self, Now},
+};
 use crate::{clock::rfc3339, runtime::FleetView};
 
 /// Bytes after which a piece is sent.
@@ -30,17 +33,21 @@ const ROOM: usize = PIECE + 4 * 1024;
 pub(super) struct Document {
     view: Arc<FleetView>,
     only: Option<TenantId>,
+    chosen: Chosen,
     started_at: SystemTime,
     republished: u64,
     now: Now,
     written: Written,
+    /// Tenants that are still written on this page.
+    left: usize,
 }
 
 /// How far it is written.
 #[derive(Clone, Copy)]
 enum Written {
     Nothing,
-    Beginning,
+    /// And no tenant yet; those up to this one stood on pages before.
+    Beginning(Option<TenantId>),
     UpTo(TenantId),
     Everything,
 }
@@ -53,16 +60,26 @@ struct Beginning {
 }
 
 impl Document {
-    /// Everybody's, or one tenant's only.
-    pub(super) fn new(view: Arc<FleetView>, only: Option<TenantId>, started_at: SystemTime, republished: u64) -> Self {
-        Self { view, only, started_at, republished, now: Now::read(), written: Written::Nothing }
+    /// Everybody's, or one tenant's only; of them those that were chosen.
+    pub(super) fn new(
+        view: Arc<FleetView>,
+        only: Option<TenantId>,
+        chosen: Chosen,
+        started_at: SystemTime,
+        republished: u64,
+    ) -> Self {
+        let left = chosen.limit.unwrap_or(usize::MAX);
+        Self { view, only, chosen, started_at, republished, now: Now::read(), written: Written::Nothing, left }
     }
 
     fn beginning(&self) -> Beginning {
         let workers = self.only.map_or(&*self.view.workers, |tenant| self.view.workers_of(tenant));
         let mut states = BTreeMap::new();
-        for worker in workers {
-            *states.entry(worker.state).or_default() += 1;
+        // A tenant's workers stand together.
+        for workers in workers.chunk_by(|one, other| one.name.tenant == other.name.tenant) {
+            if self.chosen.matches(&self.view, workers[0].name.tenant) {
+                workers.iter().for_each(|worker| *states.entry(worker.state).or_default() += 1);
+            }
         }
         let supervisor = SupervisorStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,6 +96,15 @@ impl Document {
         Beginning { running: states.contains_key(&WorkerState::Running), states, supervisor }
     }
 
+    /// Behind the last tenant of this page, which is named where there are more.
+    fn ending(&self, cut_after: Option<TenantId>) -> String {
+        match (self.chosen.limit, cut_after) {
+            (None, _) => "}}".to_owned(),
+            (Some(_), None) => "},\"next_cursor\":null}".to_owned(),
+            (Some(_), Some(last)) => format!("}},\"next_cursor\":{last}}}"),
+        }
+    }
+
     /// A tenant's user learns whether a part works; the words may speak of addresses and of other tenants.
     fn visible(&self, part: &PartStatus) -> PartStatus {
         match self.only {
@@ -87,11 +113,22 @@ impl Document {
         }
     }
 
+    /// The next tenant of those that were chosen.
+    fn tenant_after(&self, mut last: Option<TenantId>) -> Option<TenantId> {
+        loop {
+            let next = self.any_tenant_after(last)?;
+            if self.chosen.matches(&self.view, next) {
+                return Some(next);
+            }
+            last = Some(next);
+        }
+    }
+
     /// Every tenant that is wanted, and those that are gone but still have a worker to stop.
-    fn tenant_after(&self, last: Option<TenantId>) -> Option<TenantId> {
+    fn any_tenant_after(&self, last: Option<TenantId>) -> Option<TenantId> {
         if let Some(only) = self.only {
             let known = self.view.tenants.contains_key(&only) || !self.view.workers_of(only).is_empty();
-            return (last.is_none() && known).then_some(only);
+            return (last < Some(only) && known).then_some(only);
         }
         let wanted = match last {
             Some(last) => self.view.tenants.range((Excluded(last), Unbounded)).next(),
@@ -110,27 +147,30 @@ impl Iterator for Document {
     fn next(&mut self) -> Option<Bytes> {
         let mut piece = Vec::with_capacity(ROOM);
         while piece.len() < PIECE {
-            let last = match self.written {
+            let (last, comma) = match self.written {
                 Written::Nothing => {
                     append(&mut piece, &self.beginning());
                     // The object stays open for the tenants.
                     piece.pop();
                     piece.extend_from_slice(b",\"tenants\":{");
-                    self.written = Written::Beginning;
+                    self.written = Written::Beginning(self.chosen.cursor);
                     continue;
                 }
-                Written::Beginning => None,
-                Written::UpTo(last) => Some(last),
+                Written::Beginning(before) => (before, ""),
+                Written::UpTo(last) => (Some(last), ","),
                 Written::Everything => break,
             };
-            if let Some(tenant) = self.tenant_after(last) {
-                let comma = if last.is_some() { "," } else { "" };
-                piece.extend_from_slice(format!("{comma}\"{tenant}\":").as_bytes());
-                append(&mut piece, &tell::tenant(&self.view, tenant, &self.now, |_, process| process.sample));
-                self.written = Written::UpTo(tenant);
-            } else {
-                piece.extend_from_slice(b"}}");
-                self.written = Written::Everything;
+            match self.tenant_after(last) {
+                Some(tenant) if self.left > 0 => {
+                    piece.extend_from_slice(format!("{comma}\"{tenant}\":").as_bytes());
+                    append(&mut piece, &tell::tenant(&self.view, tenant, &self.now, |_, process| process.sample));
+                    self.written = Written::UpTo(tenant);
+                    self.left -= 1;
+                }
+                more => {
+                    piece.extend_from_slice(self.ending(last.filter(|_| more.is_some())).as_bytes());
+                    self.written = Written::Everything;
+                }
             }
         }
         (!piece.is_empty()).then(|| piece.into())
@@ -152,7 +192,11 @@ mod tests {
     use crate::api::tests::fleet::{synthetic, tenant};
 
     fn read(view: FleetView, only: Option<TenantId>) -> FleetStatus {
-        let text: Vec<u8> = Document::new(Arc::new(view), only, SystemTime::now(), 0).flatten().collect();
+        page(&Arc::new(view), only, Chosen::default())
+    }
+
+    fn page(view: &Arc<FleetView>, only: Option<TenantId>, chosen: Chosen) -> FleetStatus {
+        let text: Vec<u8> = Document::new(Arc::clone(view), only, chosen, SystemTime::now(), 0).flatten().collect();
         serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&text)))
     }
 
@@ -180,6 +224,38 @@ mod tests {
         let status = read(view, None);
         let desired: Vec<_> = status.tenants.iter().map(|(id, one)| (id.get(), one.desired.as_str())).collect();
         assert_eq!(desired, [(1, "up"), (2, "down"), (3, "down"), (4, "down")]);
+    }
+
+    #[test]
+    fn pages_together_are_everybody_once() {
+        let view = Arc::new(synthetic(23));
+        let (mut cursor, mut seen, mut sizes) = (None, Vec::new(), Vec::new());
+        loop {
+            let status = page(&view, None, Chosen { limit: Some(10), cursor, ..Chosen::default() });
+            // Sums are over all that match, not only over the page.
+            assert_eq!(status.states[&WorkerState::Running], 23);
+            sizes.push(status.tenants.len());
+            seen.extend(status.tenants.into_keys().map(TenantId::get));
+            cursor = status.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((seen, sizes), ((1..=23).collect(), vec![10, 10, 3]));
+    }
+
+    #[test]
+    fn what_matches_is_counted_and_shown_and_nothing_else() {
+        let view = Arc::new(synthetic(30));
+        let chosen = |limit| Chosen { search: Some("3".to_owned()), limit, ..Chosen::default() };
+        let status = page(&view, None, chosen(Some(3)));
+        assert_eq!(status.tenants.keys().map(|id| id.get()).collect::<Vec<_>>(), [3, 13, 23]);
+        assert_eq!((status.states[&WorkerState::Running], status.next_cursor), (4, Some(tenant(23))));
+        let nobody = page(&view, None, Chosen { states: vec![WorkerState::Fatal], ..Chosen::default() });
+        assert!(nobody.tenants.is_empty() && nobody.states.is_empty() && !nobody.running);
+        // Behind its own tenant a tenant's user finds nobody.
+        let own = page(&view, Some(tenant(4)), Chosen { cursor: Some(tenant(4)), ..Chosen::default() });
+        assert!(own.tenants.is_empty());
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub(crate) fn synthetic(tenants: i64) -> FleetView {
         settled: true,
         last_event_id: 0,
         turned_at: now,
+        version: 1,
     }
 }
 
