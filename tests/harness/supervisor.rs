@@ -162,11 +162,6 @@ impl Supervisor {
         call.to_address(&format!("127.0.0.1:{}", self.port)).await
     }
 
-    /// Where it listens: `http://127.0.0.1:PORT`.
-    pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
     /// Makes an API token.
     pub async fn token(&self, role: Role, tenant: Option<i64>) -> String {
         let tenant_id = tenant.and_then(|tenant| TenantId::try_from(tenant).ok());

@@ -147,8 +147,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
 
     let handle = Handle::new(orders_sender, view);
     let reload = reload_tenants.clone();
-    let api =
-        api::serve(api_context(&settings, handle, republished, journal.clone(), reload, audit.clone(), spans))?;
+    let api = api::serve(api_context(&settings, handle, republished, journal.clone(), reload, audit.clone(), spans))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }

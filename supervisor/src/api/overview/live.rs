@@ -10,7 +10,7 @@ use etl_shared::{TenantId, api::HistoryPoint};
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
-    history::{Points, Looks},
+    history::{Looks, Points},
     runtime::FleetView,
 };
 

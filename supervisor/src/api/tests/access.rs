@@ -131,7 +131,7 @@ async fn wrong(server: &Server, callers: &[Shows; 5]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (method, path, body, expected) in TABLE {
         // Only a session can be ended, and then it is.
-        let is_logout = (method, path) == ("DELETE", "/api/v1/session");
+        let is_logout = (*method, *path) == ("DELETE", "/api/v1/session");
         let method: Method = method.parse().unwrap();
         for ((caller, name), expected) in callers.iter().zip(CALLERS).zip(expected) {
             if is_logout && matches!(caller, Shows::Cookie(..)) {
