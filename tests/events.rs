@@ -204,7 +204,7 @@ async fn a_tenant_that_comes_or_goes_is_told_once_and_a_restart_is_no_news() {
         .unwrap()
         .into_iter()
         .filter(|event| event.kind == EventKind::Tenants)
-        .map(|event| (event.tenant_id.map(|tenant| tenant.get()), event.reason))
+        .map(|event| (event.tenant_id.map(etl_shared::TenantId::get), event.reason))
         .collect();
     let words: Vec<_> = told.iter().map(|(tenant, reason)| (*tenant, reason.as_str())).collect();
     let expected = [
