@@ -121,7 +121,7 @@ impl Supervisor {
             database: None,
             republished: std::sync::Arc::default(),
             journal: etl_supervisor::history::Journal::default(),
-            audit: etl_supervisor::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+            audit: etl_supervisor::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

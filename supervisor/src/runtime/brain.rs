@@ -120,8 +120,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         board.show_accounts();
     }
     let keep = settings.history.audit_keep;
-    let (audit, audit_writer) =
-        AuditLog::new(settings.runtime.state_directory.clone(), settings.database.clone(), Some(keep));
+    let (audit, audit_writer) = AuditLog::new(&settings.runtime.state_directory, settings.database.clone(), Some(keep));
     let outside = Outside {
         settings: settings.clone(),
         reconciler,

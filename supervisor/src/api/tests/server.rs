@@ -84,7 +84,7 @@ impl Server {
             database: None,
             republished: Arc::default(),
             journal: Journal::default(),
-            audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+            audit: crate::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {
                 sample::look(flights, worker, incarnation, i32::try_from(std::process::id()).ok()?)

@@ -57,7 +57,7 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         database: None,
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
-        audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+        audit: crate::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
         look: None,
     };
     let serving = serve(context).unwrap();
@@ -90,7 +90,7 @@ async fn an_address_that_is_taken_is_named() {
         database: None,
         republished: std::sync::Arc::default(),
         journal: crate::history::Journal::default(),
-        audit: crate::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+        audit: crate::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
         look: None,
     };
     let error = serve(context).unwrap_err();
