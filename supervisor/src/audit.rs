@@ -1,6 +1,6 @@
 //! Who did what: entries go to the log at once and to the database as soon as it takes them, each exactly once.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use etl_shared::{
     TenantId,
@@ -64,7 +64,7 @@ pub struct AuditLog(mpsc::Sender<Note>);
 impl AuditLog {
     /// The log, and whoever writes it down, into this directory while there is no database.
     pub fn new(
-        state_directory: PathBuf,
+        state_directory: &Path,
         database: Option<crate::settings::Database>,
         keep: Option<Duration>,
     ) -> (Self, AuditWriter) {

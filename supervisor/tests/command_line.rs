@@ -129,7 +129,7 @@ impl Supervisor {
             spans: etl_supervisor::spans::Spans::default(),
             journal: etl_supervisor::history::Journal::default(),
             reload_tenants: tokio::sync::watch::channel(0).0,
-            audit: etl_supervisor::audit::AuditLog::new(std::path::PathBuf::new(), None, None).0,
+            audit: etl_supervisor::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
             look: None,
         };
         Self { _serving: serve(context).unwrap(), directory }

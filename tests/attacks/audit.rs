@@ -45,7 +45,7 @@ async fn what_was_done_and_what_was_refused_stands_there_once() {
         ("token", "workers.stop", Some(1), ok, 202, "127.0.0.1"),
         ("token", "workers.control", Some(2), refused, 403, "127.0.0.1"),
         ("nobody", "workers.control", None, refused, 401, "127.0.0.1"),
-        ("token", "session.login", None, ok, 200, "127.0.0.1"),
+        ("token", "session.login", Some(1), ok, 200, "127.0.0.1"),
     ];
     assert_eq!(told, expected);
     assert_eq!(all[2].detail["code"], "foreign_tenant", "{all:?}");
@@ -55,7 +55,7 @@ async fn what_was_done_and_what_was_refused_stands_there_once() {
     // The tenant's operator sees what is about his tenant, and nothing else.
     let own: AuditPage = supervisor.tcp(Call::get(AUDIT).token(&operator)).await.json();
     assert!(
-        own.entries.len() == 2 && own.entries.iter().all(|entry| entry.tenant_id.map(i64::from) == Some(1)),
+        own.entries.len() == 3 && own.entries.iter().all(|entry| entry.tenant_id.map(i64::from) == Some(1)),
         "{own:?}"
     );
     let first = page(&supervisor, "limit=2").await.expect("a page");
@@ -65,7 +65,7 @@ async fn what_was_done_and_what_was_refused_stands_there_once() {
     let filtered = page(&supervisor, "action=workers.stop&result=ok&since=2020-01-01T00:00:00Z").await.expect("a page");
     assert_eq!(filtered.entries, all[3..4]);
     let printed = supervisor.cli_ok(&["audit", "1", "--since", "1h"]).await;
-    assert!(printed.contains("workers.stop") && printed.lines().count() == 2, "{printed}");
+    assert!(printed.contains("workers.stop") && printed.lines().count() == 3, "{printed}");
 }
 
 #[tokio::test]

@@ -20,10 +20,10 @@ pub(crate) fn stop(tenant: i64) -> String {
 pub(crate) fn request(method: &str, path: &str, headers: &[&str], body: &str) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
     for header in headers {
-        text += &format!("{header}\r\n");
+        text.extend([*header, "\r\n"]);
     }
     if !body.is_empty() {
-        text += &format!("Content-Length: {}\r\n", body.len());
+        text.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
     }
     (text + "Connection: close\r\n\r\n" + body).into_bytes()
 }

@@ -36,6 +36,9 @@ pub(super) async fn begin(
     let peer = peer.map_or(Peer::UNKNOWN, |Extension(peer)| peer);
     let caller = authenticate::bearer(&api, peer, request.token.trim()).await?;
     audit::caller(&caller);
+    if let (_, Some(tenant)) = caller.grant().parts() {
+        audit::tenant(tenant);
+    }
     let now = SystemTime::now();
     let begun = api.sessions.begin(api.who(&caller), caller.ends(), now).map_err(|_| {
         Refusal::new(

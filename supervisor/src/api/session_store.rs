@@ -143,8 +143,8 @@ impl Who {
     /// The same token, or the same subject: a new login with another role is the same person.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Token { id: one }, Self::Token { id: other }) => one == other,
-            (Self::Jwt { subject: one, .. }, Self::Jwt { subject: other, .. }) => one == other,
+            (Self::Token { id: one }, Self::Token { id: other })
+            | (Self::Jwt { subject: one, .. }, Self::Jwt { subject: other, .. }) => one == other,
             _ => false,
         }
     }

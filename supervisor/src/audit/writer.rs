@@ -1,6 +1,6 @@
 //! Writes entries down: into the database, and while that is away into a file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -35,7 +35,7 @@ pub struct AuditWriter {
 impl AuditWriter {
     pub(super) fn new(
         notes: mpsc::Receiver<Note>,
-        state_directory: PathBuf,
+        state_directory: &Path,
         database: Option<Database>,
         keep: Option<Duration>,
     ) -> Self {

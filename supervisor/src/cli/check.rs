@@ -81,7 +81,8 @@ fn secret_files(settings: &Settings) -> Vec<(&'static str, &PathBuf)> {
             ("database.worker_password_file", &database.worker_password_file),
         ]
     });
-    broker.chain(database).filter_map(|(key, path)| Some((key, path.as_ref()?))).collect()
+    let jwt = settings.auth.jwt.iter().flat_map(|jwt| [("auth.jwt.secret_file", &jwt.secret_file)]);
+    broker.chain(database).chain(jwt).filter_map(|(key, path)| Some((key, path.as_ref()?))).collect()
 }
 
 fn secret(key: &str, path: &Path) -> Finding {
@@ -108,7 +109,8 @@ fn secret(key: &str, path: &Path) -> Finding {
 fn authorities(settings: &Settings) -> Vec<Finding> {
     let broker = settings.broker.as_ref().and_then(|broker| broker.ca_file.as_ref());
     let database = settings.database.as_ref().and_then(|database| database.ca_file.as_ref());
-    let files = [("broker.ca_file", broker), ("database.ca_file", database)];
+    let keys = settings.auth.jwt.as_ref().and_then(|jwt| jwt.jwks_ca_file.as_ref());
+    let files = [("broker.ca_file", broker), ("database.ca_file", database), ("auth.jwt.jwks_ca_file", keys)];
     let look = |(key, file): (&str, Option<&PathBuf>)| {
         let file = file?;
         Some(match Authorities::text_of(file) {

@@ -128,8 +128,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     }
     let (writer, flush) = history(&settings, &journal);
     let keep = settings.history.audit_keep;
-    let (audit, audit_writer) =
-        AuditLog::new(settings.runtime.state_directory.clone(), settings.database.clone(), Some(keep));
+    let (audit, audit_writer) = AuditLog::new(&settings.runtime.state_directory, settings.database.clone(), Some(keep));
     let (spans, exporter) = Exporter::new(settings.telemetry.otlp_endpoint.clone(), settings.runtime.spans_socket());
     let outside = Outside {
         writer,

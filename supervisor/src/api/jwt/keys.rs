@@ -210,7 +210,7 @@ fn usable(text: &[u8], algorithms: &[Algorithm]) -> Result<BTreeMap<String, Arc<
     }
     let (mut keys, mut twice) = (BTreeMap::new(), BTreeSet::new());
     for value in set.keys {
-        let Some((name, key)) = serde_json::from_value(value).ok().and_then(|jwk| of(jwk, algorithms)) else {
+        let Some((name, key)) = serde_json::from_value(value).ok().and_then(|jwk| of(&jwk, algorithms)) else {
             continue;
         };
         if keys.insert(name.clone(), Arc::new(key)).is_some() {
@@ -226,7 +226,7 @@ fn usable(text: &[u8], algorithms: &[Algorithm]) -> Result<BTreeMap<String, Arc<
     }
 }
 
-fn of(jwk: Jwk, algorithms: &[Algorithm]) -> Option<(String, Key)> {
+fn of(jwk: &Jwk, algorithms: &[Algorithm]) -> Option<(String, Key)> {
     let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature);
     let name = jwk.common.key_id.clone().filter(|_| for_signatures)?;
     let only = jwk.common.key_algorithm.map(|only| only.to_string().parse::<Algorithm>().ok());
@@ -238,7 +238,7 @@ fn of(jwk: Jwk, algorithms: &[Algorithm]) -> Option<(String, Key)> {
     };
     // A secret or another kind of key has no business in a set of public RSA keys.
     let AlgorithmParameters::RSA(_) = &jwk.algorithm else { return None };
-    let key = DecodingKey::from_jwk(&jwk).ok()?;
+    let key = DecodingKey::from_jwk(jwk).ok()?;
     let jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } = key.kind() else { return None };
     (n.iter().skip_while(|byte| **byte == 0).count() >= SHORTEST_MODULUS).then_some((name, Key { key, only }))
 }

@@ -29,6 +29,7 @@ struct Hmac(Algorithm, hmac::Key);
 
 struct Rsa(Algorithm, &'static RsaParameters, DecodingKey);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the library calls it like this")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     let hmac = |way| match (key.family(), key.kind()) {
         // A public key is no secret: who signs with it as if it were one is refused.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ mod rotation;
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
 
-pub(super) fn jwt_settings(key: &str, path: PathBuf) -> settings::Jwt {
+pub(super) fn jwt_settings(key: &str, path: &Path) -> settings::Jwt {
     let text = format!("{key} = {:?}\nissuer = \"platform\"", path.display().to_string());
     toml::from_str(&text).unwrap()
 }
@@ -22,13 +22,13 @@ pub(super) fn jwts(jwt: settings::Jwt) -> Jwts {
 fn symmetric(change: impl FnOnce(&mut settings::Jwt)) -> Jwts {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), [SECRET, &b"\n"[..]].concat()).unwrap();
-    let mut settings = jwt_settings("secret_file", file.path().to_owned());
+    let mut settings = jwt_settings("secret_file", file.path());
     change(&mut settings);
     jwts(settings)
 }
 
 /// Good claims, with these instead; `null` takes one away.
-fn claims(changes: Value) -> String {
+fn claims(changes: &Value) -> String {
     let mut claims =
         json!({ "iss": "platform", "exp": now() + 600, "sub": "alice", "tenant_id": 7, "role": "operator" });
     let all = claims.as_object_mut().unwrap();
@@ -95,7 +95,7 @@ async fn claims_come_to_a_subject_or_to_a_refusal() {
         (json!({"sub": 42}), &operator.replace("alice", "42")),
         (json!({"sub": "a\nuid 0\u{202e}\u{1b}[31m"}), &operator.replace("alice", "a_uid_0___31m")),
     ] {
-        assert_eq!(outcome(&jwts, &claims(changes.clone())).await, expected, "{changes}");
+        assert_eq!(outcome(&jwts, &claims(&changes)).await, expected, "{changes}");
     }
 }
 
@@ -109,7 +109,7 @@ async fn an_audience_that_is_configured_must_be_there() {
         (json!([]), false),
         (json!(null), false),
     ] {
-        let passed = outcome(&jwts, &claims(json!({"aud": aud}))).await.starts_with("alice ");
+        let passed = outcome(&jwts, &claims(&json!({"aud": aud}))).await.starts_with("alice ");
         assert_eq!(passed, passes, "{aud}");
     }
 }
@@ -118,22 +118,22 @@ async fn an_audience_that_is_configured_must_be_there() {
 async fn a_token_for_ever_can_be_shown_and_one_of_absurd_size_is_not_read() {
     let jwts = symmetric(|_| {});
     for exp in [json!(253_402_300_800_u64), json!(u64::MAX), json!(1e19)] {
-        let subject = jwts.subject(&hs256(SECRET, HEADER, &claims(json!({ "exp": exp })))).await.unwrap();
+        let subject = jwts.subject(&hs256(SECRET, HEADER, &claims(&json!({ "exp": exp })))).await.unwrap();
         assert!(crate::clock::rfc3339(subject.ends).starts_with("9999-"), "{exp}");
     }
-    let large = claims(json!({ "note": "x".repeat(LARGEST) }));
+    let large = claims(&json!({ "note": "x".repeat(LARGEST) }));
     assert_eq!(outcome(&jwts, &large).await, "this token is too large to be one");
     let deep = format!("{{\"x\":{}1{}}}", "[".repeat(2000), "]".repeat(2000));
     assert_eq!(outcome(&jwts, &deep).await, "this token cannot be used");
     let name = "n".repeat(3000);
-    let subject = jwts.subject(&hs256(SECRET, HEADER, &claims(json!({ "sub": name })))).await.unwrap();
+    let subject = jwts.subject(&hs256(SECRET, HEADER, &claims(&json!({ "sub": name })))).await.unwrap();
     assert_eq!(subject.name.len(), LONGEST_NAME);
 }
 
 #[tokio::test]
 async fn a_name_that_stands_there_twice_is_refused() {
     let jwts = symmetric(|_| {});
-    let good = claims(json!({}));
+    let good = claims(&json!({}));
     for twice in
         [r#""tenant_id":8,"#, r#""exp":9999999999,"#, r#""role":"viewer","#, r#""is_admin":true,"is_admin":false,"#]
     {
@@ -147,7 +147,7 @@ async fn a_name_that_stands_there_twice_is_refused() {
 
 #[tokio::test]
 async fn only_the_configured_way_of_signing_counts() {
-    let (jwts, good) = (symmetric(|_| {}), claims(json!({})));
+    let (jwts, good) = (symmetric(|_| {}), claims(&json!({})));
     let none = platform::message(r#"{"alg":"none"}"#, &good);
     let unreadable = "this is neither an API token nor a JWT";
     let signed = hs256(SECRET, HEADER, &good);
@@ -175,7 +175,7 @@ async fn only_the_configured_way_of_signing_counts() {
         assert_eq!(told(jwts.subject(&token).await), expected, "{token}");
     }
     let mut forged = signed.split('.').map(ToOwned::to_owned).collect::<Vec<_>>();
-    forged[1] = platform::message(HEADER, &claims(json!({"tenant_id": 8}))).split('.').next_back().unwrap().to_owned();
+    forged[1] = platform::message(HEADER, &claims(&json!({"tenant_id": 8}))).split('.').next_back().unwrap().to_owned();
     assert_eq!(told(jwts.subject(&forged.join(".")).await), "this token's signature is wrong");
 }
 
@@ -184,8 +184,8 @@ async fn a_public_key_is_no_secret() {
     let (rsa, other) = (Rsa::new(2048), Rsa::new(2048));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &rsa.public_pem).unwrap();
-    let jwts = jwts(jwt_settings("public_key_file", file.path().to_owned()));
-    let good = claims(json!({}));
+    let jwts = jwts(jwt_settings("public_key_file", file.path()));
+    let good = claims(&json!({}));
     let header = r#"{"alg":"RS256"}"#;
     assert!(told(jwts.subject(&rsa.rs256(header, &good)).await).starts_with("alice "));
     assert_eq!(told(jwts.subject(&other.rs256(header, &good)).await), "this token's signature is wrong");
@@ -207,10 +207,10 @@ fn keys_that_are_too_weak_or_no_keys_are_refused_at_the_start() {
         ("jwks_file", r#"{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}"#, "no usable key"),
     ] {
         std::fs::write(file.path(), text).unwrap();
-        let auth = Auth { jwt: Some(jwt_settings(key, file.path().to_owned())), ..Auth::default() };
+        let auth = Auth { jwt: Some(jwt_settings(key, file.path())), ..Auth::default() };
         let error = Jwts::new(&auth).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let auth = Auth { jwt: Some(jwt_settings("secret_file", "/nowhere".into())), ..Auth::default() };
+    let auth = Auth { jwt: Some(jwt_settings("secret_file", Path::new("/nowhere"))), ..Auth::default() };
     assert!(Jwts::new(&auth).unwrap_err().to_string().contains("/nowhere"));
 }

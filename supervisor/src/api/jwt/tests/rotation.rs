@@ -49,8 +49,8 @@ impl Publisher {
                 let document = published.lock().unwrap().clone();
                 match document {
                     Some(document) => {
-                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", document.len());
-                        let _ = stream.write_all((head + &document).as_bytes()).await;
+                        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", document.len());
+                        let _ = stream.write_all((answer + &document).as_bytes()).await;
                     }
                     None => held.push(stream),
                 }
@@ -73,7 +73,7 @@ impl Publisher {
 }
 
 async fn outcome(jwts: &Jwts, rsa: &Rsa, kid: &str) -> String {
-    told(jwts.subject(&rsa.rs256(&header(kid), &claims(json!({ "aud": "etl" })))).await)
+    told(jwts.subject(&rsa.rs256(&header(kid), &claims(&json!({ "aud": "etl" })))).await)
 }
 
 #[tokio::test]
@@ -156,6 +156,6 @@ async fn of_a_set_only_keys_that_can_have_signed_count() {
     for kid in ["encrypts", "other-algorithm", "secret", "short", "twice", "", "GOOD"] {
         assert_eq!(outcome(&jwts, &rsa, kid).await, UNKNOWN, "{kid}");
     }
-    let unnamed = rsa.rs256(r#"{"alg":"RS256"}"#, &claims(json!({ "aud": "etl" })));
+    let unnamed = rsa.rs256(r#"{"alg":"RS256"}"#, &claims(&json!({ "aud": "etl" })));
     assert_eq!(told(jwts.subject(&unnamed).await), "the token names no key (kid)");
 }
