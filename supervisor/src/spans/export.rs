@@ -114,7 +114,7 @@ impl Exporter {
         // Once, however long it lasts.
         match (&problem, &self.said) {
             (Some(problem), None) => {
-                tracing::warn!(problem, spans = count, "traces are lost: the collector does not take them")
+                tracing::warn!(problem, spans = count, "traces are lost: the collector does not take them");
             }
             (None, Some(_)) => tracing::info!("the collector takes traces again"),
             _ => {}
