@@ -1,4 +1,4 @@
-//! A real browser without a screen: Chromium, driven over WebDriver by its own chromedriver (Debian's `chromium` and
+//! A real browser without a screen: Chromium, driven over `WebDriver` by its own chromedriver (Debian's `chromium` and
 //! `chromium-driver`).
 
 use std::{
@@ -240,7 +240,7 @@ fn capabilities(directory: &TempDir) -> Capabilities {
     capabilities
 }
 
-/// A command that WebDriver has and fantoccini has no function for: POST below the session.
+/// A command that `WebDriver` has and fantoccini has no function for: POST below the session.
 #[derive(Debug)]
 struct Raw {
     path: &'static str,
