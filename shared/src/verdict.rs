@@ -37,7 +37,7 @@ pub enum Verdict {
 #[error("{0:?} is not an exit verdict")]
 pub struct InvalidVerdict(String);
 
-const SIGNALS: [(i32, &str); 31] = [
+pub(crate) const SIGNALS: [(i32, &str); 31] = [
     (1, "SIGHUP"),
     (2, "SIGINT"),
     (3, "SIGQUIT"),

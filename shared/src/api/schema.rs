@@ -7,7 +7,7 @@ use utoipa::{
     openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
 };
 
-use crate::{QueueType, TenantId, Verdict, WorkerName};
+use crate::{QueueType, TenantId, Verdict, WorkerName, verdict::SIGNALS};
 
 fn word(description: &str, pattern: &str, example: &str) -> RefOr<Schema> {
     let object = ObjectBuilder::new().schema_type(Type::String).description(Some(description));
@@ -59,10 +59,14 @@ impl ToSchema for WorkerName {
 
 impl PartialSchema for Verdict {
     fn schema() -> RefOr<Schema> {
+        let signals = SIGNALS.map(|(_, name)| name.replace('+', "\\+")).join("|");
         word(
             "How a process ended, in one word: OPERATOR, SCALE_DOWN, RECYCLE, DRAINED, EXIT(n), CRASH(SIGxxx), OOM, HUNG, \
              DEPENDENCY, SPAWN_FAILED or LOST.",
-            "^[A-Z_]+(\\([A-Z0-9+]+\\))?$",
+            &format!(
+                "^(OPERATOR|SCALE_DOWN|RECYCLE|DRAINED|EXIT\\(-?[0-9]{{1,9}}\\)|CRASH\\(({signals}|SIG[0-9]{{1,9}})\\)|OOM|HUNG|\
+                 DEPENDENCY|SPAWN_FAILED|LOST)$"
+            ),
             "CRASH(SIGSEGV)",
         )
     }

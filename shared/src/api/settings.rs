@@ -12,8 +12,10 @@ use crate::{QueueType, TenantId};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueSettings {
     /// How many workers, from 0 to its most.
+    #[cfg_attr(feature = "openapi", schema(maximum = 65535))]
     pub workers: Option<u16>,
     /// The most that the tenant's operator may ask for; only an admin sets it.
+    #[cfg_attr(feature = "openapi", schema(maximum = 65535))]
     pub workers_max: Option<u16>,
     /// A worker with more resident memory than this, in bytes, is replaced; at most `memory_max` of the configuration.
     pub memory_soft_bytes: Option<u64>,
