@@ -152,6 +152,11 @@ impl Supervisor {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The same for a browser.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
     /// Sends a request over TCP.
     pub async fn tcp(&self, call: Call) -> Reply {
         self.tcp_result(call).await.expect("the API answers over TCP")

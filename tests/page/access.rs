@@ -102,7 +102,7 @@ async fn a_viewer_sees_its_own_tenant_and_no_controls() {
 async fn a_wrong_token_is_refused_in_words_and_a_right_one_lets_in() {
     let scene = Scene::with(&[1], Screen::Desktop).await;
     let browser = &scene.browser;
-    browser.go(&scene.supervisor.address()).await;
+    browser.go(&scene.supervisor.url()).await;
     browser.until("the form", "document.activeElement?.id === 'token'").await;
     browser.picture("login").await;
     browser.press("etl_wrong_token\u{e007}").await;

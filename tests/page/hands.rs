@@ -63,7 +63,7 @@ async fn everything_is_reached_with_the_keyboard() {
 async fn a_phone_never_scrolls_sideways() {
     let scene = Scene::with(&[1, 2], Screen::Phone).await;
     let browser = &scene.browser;
-    browser.go(&scene.supervisor.address()).await;
+    browser.go(&scene.supervisor.url()).await;
     browser.until("the form", "document.querySelector('form.login')").await;
     fits(browser, "login").await;
     scene.enter(Role::Admin, None).await;

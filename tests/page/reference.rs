@@ -12,7 +12,7 @@ const VIOLATIONS: &str = "return window.violations.join(', ')";
 #[tokio::test]
 async fn the_reference_asks_nobody_else_and_breaks_no_rule_of_its_policy() {
     let scene = Scene::with(&[7], Screen::Desktop).await;
-    let address = scene.supervisor.address().to_string();
+    let address = scene.supervisor.url().to_string();
     scene.browser.go("about:blank").await;
     scene.browser.asked().await;
     scene.browser.go(&format!("{address}/docs/{OPERATION}")).await;
@@ -32,7 +32,7 @@ async fn the_reference_asks_nobody_else_and_breaks_no_rule_of_its_policy() {
 async fn whoever_is_logged_in_can_try_out_what_changes_something() {
     let scene = Scene::with(&[7], Screen::Desktop).await;
     scene.enter(Role::Operator, Some(7)).await;
-    scene.browser.go(&format!("{}/docs/{OPERATION}", scene.supervisor.address())).await;
+    scene.browser.go(&format!("{}/docs/{OPERATION}", scene.supervisor.url())).await;
     scene.browser.click(".try-out__btn").await;
     scene.browser.click(".execute").await;
     scene.browser.until_says(".live-responses-table .response-col_status", "202").await;

@@ -57,7 +57,7 @@ impl Scene {
     /// Opens a login link.
     pub(crate) async fn enter(&self, role: Role, tenant: Option<i64>) {
         let token = self.supervisor.token(role, tenant).await;
-        self.browser.go(&format!("{}/#login={token}", self.supervisor.address())).await;
+        self.browser.go(&format!("{}/#login={token}", self.supervisor.url())).await;
         let role = format!("{role:?}").to_lowercase();
         self.browser.until_says("#who", &role).await;
         let address = self.browser.run("return location.href").await;
@@ -95,7 +95,7 @@ impl Scene {
     /// Nothing was refused by the policy, and nothing was asked of anybody but the supervisor.
     pub(crate) async fn kept_to_itself(&self) {
         assert_eq!(self.browser.run("return window.violations").await, json!([]));
-        let own = format!("{}/", self.supervisor.address());
+        let own = format!("{}/", self.supervisor.url());
         let asked = self.browser.asked().await;
         assert!(asked.iter().any(|asked| asked.url.starts_with(&own)), "nothing was recorded");
         let foreign = |url: &str| !url.starts_with(&own) && !url.starts_with("data:") && url != "about:blank";
