@@ -17,7 +17,7 @@ use crate::{
 mod door;
 mod events;
 mod load;
-mod page;
+pub(crate) mod page;
 
 use load::Load;
 

@@ -96,6 +96,12 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Outcome<bool> {
+    let given: Vec<String> = env::args().skip(1).collect();
+    if let [word, login, address] = &given[..]
+        && word == api::page::BROWSE
+    {
+        return api::page::browse(login, address).map(|()| true);
+    }
     let (output, names) = arguments(env::args().skip(1))?;
     fs::create_dir_all(&output).doing(output.display())?;
     let output = output.canonicalize()?;

@@ -93,6 +93,8 @@ pub(super) fn measure(running: &Running<'_>, report: &mut Report, token: &str) -
 pub(super) fn kill_steadily(running: &Running<'_>, rate: u32, window: Duration) -> Outcome<usize> {
     let (began, mut killed) = (now(), 0_u32);
     loop {
+        // A status that is asked for at once may still name the process that was killed last.
+        running.pause(Duration::from_millis(200))?;
         let (_, workers) = running.wait_for_status()?;
         for pid in workers.values().step_by(2) {
             let due = began + u64::from(killed) * 1_000_000_000 / u64::from(rate);

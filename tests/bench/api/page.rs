@@ -1,8 +1,13 @@
 //! The page in Chromium, with a row for each of a thousand tenants.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    env,
+    io::{self, BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use system_tests::browser::{Browser, Paint, Screen};
+use system_tests::browser::{Browser, Frames, Paint, Screen};
 use tokio::runtime;
 
 use super::events::kill_steadily;
@@ -19,31 +24,46 @@ const LOADS: usize = 5;
 const KILLS_A_SECOND: u32 = 100;
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// The word that makes this program the one in front of the browser. What the harness expects of the page and does not find is a panic, which
+/// ends a whole process: it must not be the one that has to clean up.
+pub(crate) const BROWSE: &str = "--browse";
+
+/// Loads the page, writes what was measured, and counts frames once a line comes.
+pub(crate) fn browse(login: &str, address: &str) -> Outcome<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let browser = Browser::open(Screen::Desktop).await;
+        browser.go(login).await;
+        let rows = "document.querySelector('.space .line') !== null";
+        browser.until("somebody is logged in and sees tenants", rows).await;
+        let mut paints = Vec::new();
+        for _ in 0..LOADS {
+            paints.push(browser.paint(address).await);
+        }
+        writeln!(io::stdout(), "{}", serde_json::to_string(&paints)?)?;
+        io::stdin().read_line(&mut String::new())?;
+        let frames = browser.frames(WINDOW).await;
+        writeln!(io::stdout(), "{}", serde_json::to_string(&frames)?)?;
+        Ok(())
+    })
+}
+
 pub(super) fn measure(running: &Running<'_>, report: &mut Report, token: &str) -> Outcome<()> {
     running.settle()?;
     let address = format!("http://{}", running.supervisor.address()?);
     let login = format!("{address}/#login={token}");
-    let (told, paints) = mpsc::channel();
-    let (begin, begun) = mpsc::channel();
-    // A thread of its own: what the harness expects of the page and does not find is a panic.
-    let browsing = move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-        runtime.block_on(async {
-            let browser = Browser::open(Screen::Desktop).await;
-            browser.go(&login).await;
-            let rows = "document.querySelector('.space .line') !== null";
-            browser.until("somebody is logged in and sees tenants", rows).await;
-            let mut paints = Vec::new();
-            for _ in 0..LOADS {
-                paints.push(browser.paint(&address).await);
-            }
-            told.send(paints).map_err(|error| error.to_string())?;
-            begun.recv().map_err(|error| error.to_string())?;
-            Ok::<_, String>(browser.frames(WINDOW).await)
-        })
+    let mut browser = Command::new(env::current_exe()?)
+        .args([BROWSE, &login, &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .doing("start the program in front of the browser")?;
+    let (Some(mut begin), Some(said)) = (browser.stdin.take(), browser.stdout.take()) else {
+        return Err("the program in front of the browser has no pipes".into());
     };
-    let browser = thread::Builder::new().name("browser".to_owned()).spawn(browsing)?;
-    let paints = paints.recv().doing("load the page; what was missing stands above")?;
+    let mut said = BufReader::new(said).lines();
+    let mut next = move || said.next().ok_or("the page has failed; why stands above")?.doing("hear of the page");
+    let paints: Vec<Paint> = serde_json::from_str(&next()?)?;
     let median = |what: fn(&Paint) -> f64| Samples::from(paints.iter().map(what).collect::<Vec<_>>()).median();
     report.figure(
         "page with 1000 tenants: first rows of the table, median of 5 loads",
@@ -53,9 +73,10 @@ pub(super) fn measure(running: &Running<'_>, report: &mut Report, token: &str) -
     );
     report.context("  first paint, median", median(|paint| paint.first), "ms");
 
-    begin.send(())?;
+    writeln!(begin)?;
     let killed = kill_steadily(running, KILLS_A_SECOND, WINDOW)?;
-    let frames = browser.join().map_err(|_| "the page has failed; why stands above")??;
+    let frames: Frames = serde_json::from_str(&next()?)?;
+    browser.wait()?;
     report.at_least(format!("frames while {KILLS_A_SECOND} rows change a second"), frames.per_second, "frames/s", 50.0);
     report.context("  the longest time between two", frames.longest, "ms");
     report.context("  workers killed meanwhile", f64::from(u32::try_from(killed)?), "");

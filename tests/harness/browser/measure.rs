@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Browser;
 
 /// When the page showed something, in milliseconds from the start of the navigation.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Paint {
     /// The first pixel.
     pub first: f64,
@@ -19,7 +19,7 @@ pub struct Paint {
 }
 
 /// What the page managed to show during a while.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Frames {
     /// Frames per second.
     pub per_second: f64,
