@@ -12,7 +12,7 @@ const VIOLATIONS: &str = "return window.violations.join(', ')";
 #[tokio::test]
 async fn the_reference_asks_nobody_else_and_breaks_no_rule_of_its_policy() {
     let scene = Scene::with(&[7], Screen::Desktop).await;
-    let address = scene.supervisor.url().to_string();
+    let address = scene.supervisor.url();
     scene.browser.go("about:blank").await;
     scene.browser.asked().await;
     scene.browser.go(&format!("{address}/docs/{OPERATION}")).await;

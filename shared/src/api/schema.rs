@@ -47,7 +47,11 @@ impl ToSchema for QueueType {
 
 impl PartialSchema for WorkerName {
     fn schema() -> RefOr<Schema> {
-        word("Queue type, tenant and slot of a worker.", "^[a-z][a-z0-9_]*-[1-9][0-9]{0,17}-[1-9][0-9]{0,3}$", "transform-7-1")
+        word(
+            "Queue type, tenant and slot of a worker.",
+            "^[a-z][a-z0-9_]*-[1-9][0-9]{0,17}-[1-9][0-9]{0,3}$",
+            "transform-7-1",
+        )
     }
 }
 

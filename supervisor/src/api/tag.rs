@@ -79,7 +79,7 @@ impl Tag {
     }
 
     fn is_in(&self, has: &Has) -> bool {
-        let opaque = |tag: &str| tag.strip_prefix("W/").map(str::to_owned).unwrap_or_else(|| tag.to_owned());
+        let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
         let own = opaque(&self.0);
         let listed = has.0.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
         listed.map(str::trim).any(|tag| tag == "*" || opaque(tag) == own)

@@ -260,13 +260,13 @@ impl Board {
     }
 
     /// Shows a tenant's accounts, or no longer.
-    pub(super) fn set_account(&mut self, tenant: TenantId, account: Option<TenantCredentials>) {
+    pub(super) fn set_account(&mut self, tenant: TenantId, account: Option<&TenantCredentials>) {
         let accounts = Arc::make_mut(self.accounts.get_or_insert_default());
-        let before = match account.clone() {
-            Some(account) => accounts.insert(tenant, account),
+        let before = match account {
+            Some(account) => accounts.insert(tenant, account.clone()),
             None => accounts.remove(&tenant),
         };
-        if before != account {
+        if before.as_ref() != account {
             self.changed();
         }
     }

@@ -65,7 +65,7 @@ fn followed(tail: &mut Tail, directory: &Path) -> String {
                 rotate(directory);
             }
         });
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         while !seen.ends_with(&format!("line {}\n", LINES - 1)) && Instant::now() < until {
             read_on(tail, &mut seen);
         }

@@ -78,7 +78,9 @@ impl Document {
         // A tenant's workers stand together.
         for workers in workers.chunk_by(|one, other| one.name.tenant == other.name.tenant) {
             if self.chosen.matches(&self.view, workers[0].name.tenant) {
-                workers.iter().for_each(|worker| *states.entry(worker.state).or_default() += 1);
+                for worker in workers {
+                    *states.entry(worker.state).or_default() += 1;
+                }
             }
         }
         let supervisor = SupervisorStatus {

@@ -67,7 +67,7 @@ async fn time_alone_changes_no_tag_and_every_change_does() {
     };
     // The workers are made up, and what stands for their process uses more and more memory.
     change(&server.view, |view| {
-        view.workers = view.workers.iter().map(|worker| Arc::new(without_process(worker))).collect()
+        view.workers = view.workers.iter().map(|worker| Arc::new(without_process(worker))).collect();
     });
     let (fleet, one) = tags().await;
     change(&server.view, |view| {

@@ -25,7 +25,7 @@ pub(super) fn screen(frame: &mut Frame<'_>, model: &Model, in_colour: bool) {
 
     let sorted = Style::new().add_modifier(Modifier::REVERSED);
     let header = HEADER.iter().enumerate().map(|(column, name)| {
-        let style = if Some(column) == column_of(model.order) { sorted } else { Style::new() };
+        let style = if column == column_of(model.order) { sorted } else { Style::new() };
         Cell::from(*name).style(style)
     });
     let header = ratatui::widgets::Row::new(header).style(Style::new().add_modifier(Modifier::BOLD));
@@ -102,13 +102,13 @@ fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()
 }
 
-const fn column_of(order: Order) -> Option<usize> {
+const fn column_of(order: Order) -> usize {
     match order {
-        Order::Name => Some(0),
-        Order::Processor => Some(3),
-        Order::Memory => Some(4),
-        Order::Depth => Some(5),
-        Order::Restarts => Some(6),
+        Order::Name => 0,
+        Order::Processor => 3,
+        Order::Memory => 4,
+        Order::Depth => 5,
+        Order::Restarts => 6,
     }
 }
 

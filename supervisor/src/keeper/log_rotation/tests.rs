@@ -79,10 +79,10 @@ fn a_writer_that_never_stops_loses_no_line_and_gets_none_twice() {
                 }
                 done.store(true, Ordering::Relaxed);
             });
-            let mut turns = 0;
+            let mut turns: u32 = 0;
             while !done.load(Ordering::Relaxed) && turns < 18 {
                 rotate(directory, &queue);
-                turns += usize::from(older(&current(directory, &worker()), turns as u32 + 1).exists());
+                turns += u32::from(older(&current(directory, &worker()), turns + 1).exists());
             }
         });
         assert!(names(directory) > 3, "it has been rotated while it was written");

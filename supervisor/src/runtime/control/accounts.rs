@@ -235,6 +235,6 @@ impl Control {
             detail: account.missing.clone(),
             last_rotation: account.last_rotation.clone(),
         };
-        self.parts.board.set_account(tenant, Some(shown));
+        self.parts.board.set_account(tenant, Some(&shown));
     }
 }
