@@ -57,11 +57,12 @@ fn status(running: &Running<'_>, report: &mut Report, token: &str) -> Outcome<()
     running.pause(WARM)?;
     load.take();
     let own = i32::try_from(std::process::id())?;
-    let (used, own_used, began) = (processor_time(brain)?, processor_time(own)?, now());
+    let (used, own_used, from) = (processor_time(brain)?, processor_time(own)?, now());
     running.pause(WINDOW)?;
     let latencies = load.take();
-    let (used, own_used, took) =
-        (processor_time(brain)? - used, processor_time(own)? - own_used, seconds(began, now()));
+    let took = seconds(from, now());
+    let used = processor_time(brain)?.saturating_sub(used);
+    let own_used = processor_time(own)?.saturating_sub(own_used);
     let beside_all = running.single_kills()?;
     load.end()?;
     running.settle()?;
@@ -69,9 +70,9 @@ fn status(running: &Running<'_>, report: &mut Report, token: &str) -> Outcome<()
     let load = begin(Some(RATE))?;
     running.pause(WARM)?;
     load.take();
-    let began = now();
+    let from = now();
     let beside = running.single_kills()?;
-    let (paced, paced_took) = (load.take(), seconds(began, now()));
+    let (paced, paced_took) = (load.take(), seconds(from, now()));
     load.end()?;
 
     let what = format!("status of one of {TENANTS} tenants, {CONNECTIONS} connections that ask again at once");

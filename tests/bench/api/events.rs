@@ -52,7 +52,8 @@ pub(super) fn measure(running: &Running<'_>, report: &mut Report, token: &str) -
     let took = seconds(began, now());
     let after = proportional_set_size(brain)?;
     running.pause(LATEST)?;
-    let (used, own_used) = (processor_time(brain)? - used, processor_time(own)? - own_used);
+    let used = processor_time(brain)?.saturating_sub(used);
+    let own_used = processor_time(own)?.saturating_sub(own_used);
     let heard = followers.end()?;
     let cut_off = sleeper.was_cut_off()?;
 

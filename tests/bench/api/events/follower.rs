@@ -41,7 +41,7 @@ pub(super) async fn connect(address: SocketAddr, token: &str, heard: &mut Heard)
 
 /// Reads what there is; an error at the end of the stream.
 pub(super) async fn read(stream: &mut TcpStream, heard: &mut Heard) -> Result<(), String> {
-    let mut bytes = [0; 32 * 1024];
+    let mut bytes = [0; 8 * 1024];
     match stream.read(&mut bytes).await {
         Ok(0) => Err(format!("the stream has ended after {} events", heard.ids.len())),
         Ok(length) => heard.take(&bytes[..length], micros()),

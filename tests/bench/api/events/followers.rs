@@ -61,7 +61,7 @@ impl Followers {
         let thread = thread::Builder::new().name("followers".to_owned()).spawn(move || runtime.block_on(follow))?;
         match all_ready.recv() {
             Ok(()) => Ok(Self { stop, thread }),
-            Err(_) => Err(format!("follow events: {:?}", thread.join().map(|heard| heard.err()))).doing("begin"),
+            Err(_) => Err(format!("follow events: {:?}", thread.join().map(Result::err))).doing("begin"),
         }
     }
 

@@ -36,7 +36,7 @@ impl Sleeper {
     /// Wakes up, and finds its connection closed, or does not.
     pub(super) fn was_cut_off(mut self) -> Outcome<bool> {
         self.0.set_read_timeout(Some(Duration::from_secs(2)))?;
-        let (mut bytes, deadline) = ([0; 64 * 1024], Instant::now() + Duration::from_secs(10));
+        let (mut bytes, deadline) = (vec![0; 64 * 1024], Instant::now() + Duration::from_secs(10));
         while Instant::now() < deadline {
             match self.0.read(&mut bytes) {
                 Ok(0) => return Ok(true),
