@@ -18,6 +18,7 @@ pub struct JobRequest {
     pub raw_data_id: i64,
     /// Its data type.
     #[serde(rename = "type")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::data_type))]
     pub kind: String,
     /// To which of the tenant's queues; `transform` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

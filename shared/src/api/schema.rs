@@ -7,11 +7,18 @@ use utoipa::{
     openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
 };
 
-use crate::{QueueType, TenantId, Verdict, WorkerName, verdict::SIGNALS};
+use crate::{QueueType, TenantId, Verdict, WorkerName, data_types::DATA_TYPES, verdict::SIGNALS};
 
 fn word(description: &str, pattern: &str, example: &str) -> RefOr<Schema> {
     let object = ObjectBuilder::new().schema_type(Type::String).description(Some(description));
     object.pattern(Some(pattern)).examples([example]).build().into()
+}
+
+/// A data type by any of its names.
+pub(super) fn data_type() -> RefOr<Schema> {
+    let names = DATA_TYPES.iter().flat_map(|(name, others)| [*name].into_iter().chain(others.iter().copied()));
+    let object = ObjectBuilder::new().schema_type(Type::String).description(Some("A data type, by any of its names."));
+    object.enum_values(Some(names)).build().into()
 }
 
 impl PartialSchema for TenantId {

@@ -37,8 +37,10 @@ pub(in crate::api) struct Wanted {
     /// With this result.
     result: Option<AuditResult>,
     /// At this time or later, RFC 3339.
+    #[param(format = DateTime)]
     since: Option<String>,
     /// Before this time, RFC 3339.
+    #[param(format = DateTime)]
     until: Option<String>,
     /// So many at most, 100 where absent.
     #[param(minimum = 1, maximum = 1000)]
