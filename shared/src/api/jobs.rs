@@ -13,8 +13,10 @@ pub struct JobRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<TenantId>,
     /// Of which integration.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub integration_id: i64,
     /// The raw row.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub raw_data_id: i64,
     /// Its data type.
     #[serde(rename = "type")]
