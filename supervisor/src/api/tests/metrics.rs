@@ -11,10 +11,13 @@ use hyper::{Method, Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    fleet::synthetic,
+    fleet::{synthetic, tenant},
     server::{Answer, Server, whole},
 };
-use crate::history::tally::Look;
+use crate::{
+    history::tally::Look,
+    runtime::overrides::{Override, Overrides, QueueRules, Rules, TenantOverrides, without_end},
+};
 
 /// What every user of the neighbouring tools may expect, and what the dashboard and the alerts are made of.
 const NAMES: [&str; 33] = [
@@ -79,6 +82,21 @@ fn busy(tenants: i64) -> crate::runtime::FleetView {
     }
     view.tally.scaled("up", "none");
     view
+}
+
+/// Nobody is to be woken because somebody paused a tenant, or because a worker is being replaced.
+#[tokio::test]
+async fn desired_are_those_of_tenants_that_are_not_paused_whoever_stands_in() {
+    let mut view = synthetic(2);
+    let rules = QueueRules { workers: 2, workers_max: 8, memory_soft: 1 << 26, memory_max: 1 << 27 };
+    view.rules = Rules::from([("transform".parse().unwrap(), rules)]).into();
+    let paused = Override { paused_until: Some(without_end()), ..Override::default() };
+    let set = TenantOverrides { queues: [("transform".parse().unwrap(), paused)].into(), ..TenantOverrides::default() };
+    view.overrides = Overrides([(tenant(1), set)].into()).into();
+    let text = scrape(&Server::start(view)).await;
+    for line in [r#"etl_workers{tenant="1",kind="desired"} 0"#, r#"etl_workers{tenant="2",kind="desired"} 2"#] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[tokio::test]
