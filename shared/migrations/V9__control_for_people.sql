@@ -21,10 +21,11 @@ CREATE TABLE IF NOT EXISTS worker_settings (
 -- A change by hand is a change like any other: it is noted when it was made, and by whom.
 CREATE OR REPLACE FUNCTION etl_settings_noted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    NEW.revision := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
-    IF TG_OP = 'UPDATE' THEN
-        NEW.revision := greatest(NEW.revision, OLD.revision + 1);
-    END IF;
+    -- A tenant's revision is the greatest of its rows: each change makes it greater, whatever the clock says.
+    NEW.revision := greatest(
+        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+        (SELECT max(revision) + 1 FROM worker_settings WHERE tenant_id = NEW.tenant_id)
+    );
     NEW.updated_at := now();
     NEW.updated_by := coalesce(nullif(current_setting('etl.settings_by', true), ''), session_user);
     RETURN NEW;
@@ -33,6 +34,18 @@ $$;
 DROP TRIGGER IF EXISTS etl_settings_noted ON worker_settings;
 CREATE TRIGGER etl_settings_noted BEFORE INSERT OR UPDATE ON worker_settings
     FOR EACH ROW EXECUTE FUNCTION etl_settings_noted();
+
+-- A row that is taken away is a change of those that stay.
+CREATE OR REPLACE FUNCTION etl_settings_taken_away() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE worker_settings SET revision = 0 WHERE (tenant_id, queue_type) IN (
+        SELECT tenant_id, queue_type FROM worker_settings WHERE tenant_id = OLD.tenant_id LIMIT 1);
+    RETURN NULL;
+END
+$$;
+DROP TRIGGER IF EXISTS etl_settings_taken_away ON worker_settings;
+CREATE TRIGGER etl_settings_taken_away AFTER DELETE OR UPDATE OF tenant_id ON worker_settings
+    FOR EACH ROW EXECUTE FUNCTION etl_settings_taken_away();
 
 -- The supervisor listens where it listens for tenants, so that a change holds at once.
 CREATE OR REPLACE FUNCTION etl_settings_changed() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -65,6 +78,8 @@ CREATE TABLE IF NOT EXISTS worker_events (
 );
 CREATE INDEX IF NOT EXISTS worker_events_tenant_id_idx ON worker_events (tenant_id, id);
 CREATE INDEX IF NOT EXISTS worker_events_at_idx ON worker_events (at);
+-- The newest of one supervisor, asked for with every new connection.
+CREATE INDEX IF NOT EXISTS worker_events_source_idx ON worker_events (source, id);
 
 -- Who did what, or tried to.
 CREATE TABLE IF NOT EXISTS audit_log (

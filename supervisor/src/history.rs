@@ -2,6 +2,7 @@
 
 mod entry;
 mod journal;
+mod labels;
 mod looks;
 mod points;
 pub mod tally;

@@ -155,7 +155,7 @@ pub fn run(config_path: &Path) -> Result<(), KeeperError> {
     let _ = raise_open_files();
     let isolation = Isolation::new(&settings, &config_path);
     let left_over = isolation.users.kill_left_over();
-    let templates = Templates::new(settings.queues, settings.runtime.notify_socket());
+    let templates = Templates::new(settings.queues, settings.runtime.notify_socket(), &settings.telemetry);
     let spawner = Spawner::new(&settings.runtime, templates, isolation).map_err(setup("open /dev/null"))?;
     let left_over = left_over + tree::kill_left_over_from_before(&spawner.leases);
     if left_over > 0 {

@@ -3,10 +3,13 @@
 //! Whoever makes a span hands it to a queue of limited length and goes on; where the collector is slow or away, spans are lost and
 //! nothing else. Without `[telemetry] otlp_endpoint` there is no queue, no socket and no task.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use etl_shared::trace::{Origin, SpanRecord, TraceContext};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
 
 mod export;
 mod workers;
@@ -48,9 +51,17 @@ pub struct Span {
     pub failed: bool,
 }
 
+/// What lies in the queue.
+#[derive(Debug)]
+enum Queued {
+    Span(Box<Span>),
+    /// Somebody waits until everything before it has been sent.
+    Flush(oneshot::Sender<()>),
+}
+
 /// Where spans are handed in.
 #[derive(Debug, Clone, Default)]
-pub struct Spans(Option<mpsc::Sender<Span>>);
+pub struct Spans(Option<mpsc::Sender<Queued>>);
 
 /// A piece of work that has begun.
 #[derive(Debug)]
@@ -64,7 +75,7 @@ pub struct Begun {
 
 impl Spans {
     /// A queue, and its other end.
-    pub(crate) fn queue() -> (Self, mpsc::Receiver<Span>) {
+    fn queue() -> (Self, mpsc::Receiver<Queued>) {
         let (sender, receiver) = mpsc::channel(WAITING);
         (Self(Some(sender)), receiver)
     }
@@ -77,8 +88,20 @@ impl Spans {
     /// Takes a span of a trace that is recorded; forgets it where nobody takes it, or not fast enough.
     pub fn record(&self, span: Span) {
         if let Some(queue) = self.0.as_ref().filter(|_| span.context.sampled) {
-            let _ = queue.try_send(span);
+            let _ = queue.try_send(Queued::Span(Box::new(span)));
         }
+    }
+
+    /// Waits until everything that was handed in until now is sent, but not for long.
+    pub async fn flush(&self, within: Duration) {
+        let Some(queue) = &self.0 else { return };
+        let (done, sent) = oneshot::channel();
+        let flush = async {
+            if queue.send(Queued::Flush(done)).await.is_ok() {
+                let _ = sent.await;
+            }
+        };
+        let _ = time::timeout(within, flush).await;
     }
 
     /// Begins to publish something that comes from there.
@@ -106,13 +129,15 @@ fn told(record: SpanRecord) -> Option<Span> {
     let mut attributes = vec![
         ("messaging.system", "rabbitmq".to_owned()),
         ("messaging.destination.name", record.queue),
+        // Nobody has checked that it is this one which tells.
+        ("etl.claimed_by", "worker".to_owned()),
         ("etl.worker", record.worker),
         ("etl.incarnation", record.incarnation.to_string()),
         ("etl.raw_data_id", record.raw_data_id.to_string()),
         ("etl.outcome", record.outcome),
     ];
     attributes.extend(record.correlation_id.map(|id| ("etl.correlation_id", id)));
-    let at = |micros| SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros);
+    let at = |micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
     Some(Span {
         name: format!("transform {}", record.kind),
         kind: Kind::Consumer,

@@ -55,6 +55,23 @@ async fn a_pause_ends_by_itself_also_where_the_database_is_away_by_then() {
 }
 
 #[tokio::test]
+async fn a_paused_tenant_of_the_configuration_has_no_worker_before_the_database_has_been_read() {
+    let (platform, mut supervisor, _) = platform_with(&[1, 2]).await;
+    set(&supervisor, 1, json!({"paused_until": within(Duration::from_hours(1))})).await;
+    supervisor.until("tenant 1 is paused", |status| paused(status, 1)).await;
+    supervisor.kill_brain();
+    let recorded = supervisor.directory().join("state/fleet.json");
+    std::fs::remove_file(&recorded).expect("what was recorded can be lost");
+    supervisor.configure(&setup(&platform).set("", "tenants", "[1, 2]"));
+    let said = supervisor.log().len();
+    supervisor.start_brain().await;
+    supervisor.until("it knows", |status| paused(status, 1) && fleet::running(status, &[2])).await;
+    let log = supervisor.log().split_off(said);
+    let started = log.lines().any(|line| line.contains("transform-1-1") && line.contains("STARTING"));
+    assert!(!started, "{log}");
+}
+
+#[tokio::test]
 async fn who_is_stopped_stays_stopped_when_the_pause_ends() {
     let (_platform, supervisor, _) = platform_with(&[1]).await;
     set(&supervisor, 1, json!({"paused_until": within(Duration::from_secs(3))})).await;

@@ -70,6 +70,24 @@ async fn a_change_in_sql_holds_at_once_and_is_noted() {
     assert_eq!(fleet::pids(&status, &[2]), neighbour);
 }
 
+/// Whoever read the settings before the row was taken away must not change them as if it were there.
+#[tokio::test]
+async fn a_row_that_is_taken_away_in_sql_is_a_change_of_the_tenants_settings() {
+    let (platform, supervisor, _) = platform_with(&[1]).await;
+    let client = platform.database.client();
+    for queue_type in ["transform", "other"] {
+        let insert = "INSERT INTO worker_settings (tenant_id, queue_type, workers) VALUES (1, $1, 2)";
+        client.execute(insert, &[&queue_type]).await.unwrap();
+    }
+    supervisor.until("a second worker runs", |status| running(status, 1) == 2).await;
+    let before = read(&supervisor, 1).await;
+    // The older one of the two: the newest row stays as it is.
+    client.execute("DELETE FROM worker_settings WHERE queue_type = 'transform'", &[]).await.unwrap();
+    supervisor.until("one is left", |status| running(status, 1) == 1).await;
+    let after = read(&supervisor, 1).await;
+    assert!(after.revision > before.revision, "{before:?} {after:?}");
+}
+
 #[tokio::test]
 async fn a_table_that_cannot_be_read_changes_nothing() {
     let (platform, supervisor, _) = platform_with(&[1, 2]).await;

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     causes::in_one_line,
+    history::Tally,
     settings::{Broker, Database},
     store::{self, Kept, RawRow, ReturnedLetter},
 };
@@ -50,6 +51,7 @@ pub struct Backstop {
     /// Open while there is something to store.
     client: Option<Client>,
     said: Option<String>,
+    tally: Tally,
 }
 
 /// Why nothing is consumed.
@@ -64,8 +66,8 @@ enum Ended {
 
 impl Backstop {
     /// Not connected yet.
-    pub const fn new(broker: Broker, database: Database) -> Self {
-        Self { broker, database, client: None, said: None }
+    pub const fn new(broker: Broker, database: Database, tally: Tally) -> Self {
+        Self { broker, database, client: None, said: None, tally }
     }
 
     /// Until the supervisor ends.
@@ -161,6 +163,9 @@ impl Backstop {
                 Ok(kept) => {
                     self.well("stored");
                     log(&letter, kept);
+                    if kept == Kept::Stored {
+                        self.tally.returned(&letter.reason);
+                    }
                     return true;
                 }
                 Err(problem) => {

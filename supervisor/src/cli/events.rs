@@ -8,7 +8,7 @@ use std::{
 use clap::ValueEnum;
 use etl_shared::{
     TenantId,
-    api::{EventPage, FleetEvent},
+    api::{EventPage, FleetEvent, Overview},
 };
 use miette::{IntoDiagnostic, Report};
 use tokio::time::sleep;
@@ -56,6 +56,8 @@ enum Form {
 /// Shows events, the oldest first.
 pub(super) async fn events(place: &Place, arguments: &Arguments) -> Result<ExitCode, Report> {
     let client = place.client()?;
+    // Asked before the past: what happens in between is told at least once.
+    let newest = if arguments.follow { newest(&client).await } else { None };
     let past = match past(&client, arguments).await {
         // What happens can be told even while nobody can look up what has happened.
         Err(error @ ClientError::Refused(_)) if arguments.follow => {
@@ -68,11 +70,17 @@ pub(super) async fn events(place: &Place, arguments: &Arguments) -> Result<ExitC
         show(event, arguments.output)?;
     }
     if arguments.follow {
-        follow(&client, arguments, past.last().map(|event| event.id)).await?;
+        follow(&client, arguments, past.last().map(|event| event.id).max(newest)).await?;
     } else if past.is_empty() {
         output::remark("Nothing has happened in this time.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The newest event; `None`: the supervisor cannot tell.
+async fn newest(client: &Client) -> Option<u64> {
+    let overview: Overview = client.get("/api/v1/admin/workers/overview?limit=1").await.ok()?;
+    Some(overview.last_event_id)
 }
 
 async fn past(client: &Client, arguments: &Arguments) -> Result<Vec<FleetEvent>, ClientError> {

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use etl_shared::{
@@ -15,6 +15,13 @@ use etl_shared::{
     flight::counters::{BUCKETS, Counters, REASONS},
 };
 
+use super::labels::{broker_reason, restart_reason};
+use life::Life;
+
+mod life;
+
+/// Counts of a tenant that is none any longer are kept for so long.
+const GONE_KEPT: Duration = Duration::from_hours(1);
 /// Upper bounds of the buckets of cold starts, in milliseconds.
 pub const COLD_START_BOUNDS_MS: [u64; 10] = [10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 30_000];
 
@@ -26,8 +33,8 @@ pub type Crew = (TenantId, QueueType);
 pub struct Look {
     /// Processor time.
     pub cpu_seconds: f64,
-    /// Messages done, dead-lettered and held for another try.
-    pub messages: [u64; 3],
+    /// Messages done, dead-lettered and held for another try; `None`: it does not say, or the reading fell into a write.
+    pub messages: Option<[u64; 3]>,
     /// From its flight record, where it keeps some.
     pub counters: Option<Box<Counters>>,
 }
@@ -84,14 +91,8 @@ pub struct Totals {
 struct Counts {
     totals: Totals,
     lives: HashMap<WorkerName, Life>,
-}
-
-/// The newest process of a worker that was looked at.
-#[derive(Debug)]
-struct Life {
-    incarnation: u64,
-    /// `None`: found, and not looked at yet.
-    seen: Option<Look>,
+    /// Tenants that are tenants no longer, each since when.
+    gone: BTreeMap<TenantId, Instant>,
 }
 
 /// Counts for everybody who holds a clone of it. Whoever counts waits for nobody but a reader who copies the totals.
@@ -99,39 +100,35 @@ struct Life {
 pub struct Tally(Arc<Mutex<Counts>>);
 
 impl Tally {
-    /// A process was there before us.
+    /// A process was there before us, or before the connection to its keeper; in the second case it is known already.
     pub fn adopted(&self, worker: &WorkerName, incarnation: u64) {
-        self.lock().lives.insert(worker.clone(), Life { incarnation, seen: None });
+        let mut counts = self.lock();
+        if counts.lives.get(worker).is_none_or(|life| life.incarnation != incarnation) {
+            counts.lives.insert(worker.clone(), Life::found(incarnation));
+        }
     }
 
-    /// How many messages the process had settled and retried when it was looked at last.
-    pub fn messages_seen(&self, worker: &WorkerName, incarnation: u64) -> Option<[u64; 3]> {
+    /// Whether a process that has counted so many messages may have counted more of their durations and reasons.
+    pub fn wants_counters(&self, worker: &WorkerName, incarnation: u64, messages: [u64; 3]) -> bool {
         let counts = self.lock();
-        let life = counts.lives.get(worker).filter(|life| life.incarnation == incarnation)?;
-        life.seen.as_ref().map(|look| look.messages)
+        let life = counts.lives.get(worker).filter(|life| life.incarnation == incarnation);
+        life.map_or(messages != [0; 3], |life| life.counters_may_follow || life.messages != Some(messages))
     }
 
     /// A process was looked at, while it lived or after its end.
     pub fn looked(&self, worker: &WorkerName, incarnation: u64, look: Look) {
         let mut counts = self.lock();
-        let Counts { totals, lives } = &mut *counts;
+        let Counts { totals, lives, gone } = &mut *counts;
         let life = match lives.get_mut(worker) {
             Some(life) if life.incarnation > incarnation => return,
             Some(life) => life,
-            None => lives.entry(worker.clone()).or_insert(Life { incarnation, seen: Some(Look::default()) }),
+            None => lives.entry(worker.clone()).or_insert_with(|| Life::ours(incarnation)),
         };
         if life.incarnation < incarnation {
-            *life = Life { incarnation, seen: Some(Look::default()) };
+            *life = Life::ours(incarnation);
         }
-        match &mut life.seen {
-            none @ None => *none = Some(look),
-            Some(seen) => {
-                totals.add(worker, seen, &look);
-                seen.cpu_seconds = seen.cpu_seconds.max(look.cpu_seconds);
-                seen.messages = std::array::from_fn(|n| seen.messages[n].max(look.messages[n]));
-                seen.counters = look.counters.or(seen.counters.take());
-            }
-        }
+        gone.remove(&worker.tenant);
+        totals.add(worker, life, look);
     }
 
     /// A worker is no more.
@@ -139,9 +136,16 @@ impl Tally {
         self.lock().lives.remove(worker);
     }
 
+    /// Nobody asks for this tenant any longer: after a while its counts are forgotten.
+    pub fn tenant_gone(&self, tenant: TenantId, now: Instant) {
+        let mut counts = self.lock();
+        counts.gone.insert(tenant, now);
+        counts.forget(now);
+    }
+
     /// A worker is started again, after a process that ended like this.
     pub fn restarted(&self, worker: &WorkerName, after: &Verdict) {
-        let key = (crew(worker), after.to_string());
+        let key = (crew(worker), restart_reason(after));
         *self.lock().totals.restarts.entry(key).or_default() += 1;
     }
 
@@ -158,9 +162,9 @@ impl Tally {
         *self.lock().totals.returned.entry(broker_reason(reason).to_owned()).or_default() += 1;
     }
 
-    /// More or fewer workers are wanted; `clamp` says what kept it from being what was asked for.
-    pub fn scaled(&self, direction: &'static str, clamp: &'static str, workers: u64) {
-        *self.lock().totals.scaled.entry((direction, clamp)).or_default() += workers;
+    /// A crew is to have more or fewer workers; `clamp` says what kept it from being what was asked for.
+    pub fn scaled(&self, direction: &'static str, clamp: &'static str) {
+        *self.lock().totals.scaled.entry((direction, clamp)).or_default() += 1;
     }
 
     /// What one worker may have in memory.
@@ -170,7 +174,9 @@ impl Tally {
 
     /// A copy of everything.
     pub fn totals(&self) -> Totals {
-        self.lock().totals.clone()
+        let mut counts = self.lock();
+        counts.forget(Instant::now());
+        counts.totals.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -179,36 +185,23 @@ impl Tally {
     }
 }
 
-impl Totals {
-    fn add(&mut self, worker: &WorkerName, seen: &Look, look: &Look) {
-        let work = self.work.entry(crew(worker)).or_default();
-        work.cpu_seconds += (look.cpu_seconds - seen.cpu_seconds).max(0.0);
-        for n in 0..3 {
-            work.messages[n] += look.messages[n].saturating_sub(seen.messages[n]);
-        }
-        let Some(now) = &look.counters else { return };
-        let before = seen.counters.as_deref().copied().unwrap_or_default();
-        let durations = self.durations.entry(worker.queue_type.clone()).or_default();
-        for n in 0..BUCKETS {
-            durations.buckets[n] += now.durations[n].saturating_sub(before.durations[n]);
-        }
-        durations.micros += now.duration_micros.saturating_sub(before.duration_micros);
-        for n in 0..REASONS.len() {
-            self.dead_letters[n] += now.dead_letters[n].saturating_sub(before.dead_letters[n]);
-        }
+impl Counts {
+    fn forget(&mut self, now: Instant) {
+        let (totals, lives) = (&mut self.totals, &self.lives);
+        self.gone.retain(|tenant, since| {
+            let stays =
+                now.saturating_duration_since(*since) < GONE_KEPT || lives.keys().any(|name| name.tenant == *tenant);
+            if !stays {
+                totals.work.retain(|crew, _| crew.0 != *tenant);
+                totals.restarts.retain(|(crew, _), _| crew.0 != *tenant);
+            }
+            stays
+        });
     }
 }
 
 fn crew(worker: &WorkerName) -> Crew {
     (worker.tenant, worker.queue_type.clone())
-}
-
-/// The broker's own words, and one for whatever somebody wrote into a message's headers: a label must not come from there.
-fn broker_reason(reason: &str) -> &str {
-    match reason {
-        "delivery_limit" | "expired" | "maxlen" | "rejected" | "unknown_origin" => reason,
-        _ => "other",
-    }
 }
 
 #[cfg(test)]
@@ -223,13 +216,14 @@ mod tests {
         let mut counters = Counters::default();
         counters.took(done, Duration::from_millis(3));
         counters.dead_letters[0] = done / 10;
-        Look { cpu_seconds, messages: [done, 0, 0], counters: Some(Box::new(counters)) }
+        Look { cpu_seconds, messages: Some([done - done / 10, done / 10, 0]), counters: Some(Box::new(counters)) }
     }
 
     fn done(tally: &Tally) -> (u64, u64, u64) {
         let totals = tally.totals();
         let durations = totals.durations.values().map(|durations| durations.buckets.iter().sum::<u64>()).sum();
-        (totals.work.values().map(|work| work.messages[0]).sum(), durations, totals.dead_letters[0])
+        let settled = totals.work.values().map(|work| work.messages[0] + work.messages[1]).sum();
+        (settled, durations, totals.dead_letters[0])
     }
 
     #[test]
@@ -263,6 +257,94 @@ mod tests {
         tally.looked(&worker(), 4, look(100.0, 1_000));
         tally.looked(&worker(), 4, look(101.0, 1_010));
         assert_eq!(done(&tally), (10, 10, 1));
+    }
+
+    #[test]
+    fn another_connection_to_the_same_keeper_forgets_nothing_that_is_to_be_counted() {
+        let tally = Tally::default();
+        tally.looked(&worker(), 1, look(1.0, 10));
+        tally.adopted(&worker(), 1);
+        tally.looked(&worker(), 1, look(2.0, 30));
+        assert_eq!(done(&tally), (30, 30, 3));
+    }
+
+    #[test]
+    fn a_first_reading_that_fell_into_a_write_makes_no_jump() {
+        let tally = Tally::default();
+        tally.adopted(&worker(), 4);
+        assert!(tally.wants_counters(&worker(), 4, [1_000, 0, 0]));
+        tally.looked(&worker(), 4, Look { counters: None, messages: None, ..look(100.0, 0) });
+        tally.looked(&worker(), 4, Look { counters: None, ..look(100.0, 1_000) });
+        assert!(tally.wants_counters(&worker(), 4, [900, 100, 0]), "they have not been read yet");
+        tally.looked(&worker(), 4, look(101.0, 1_000));
+        assert_eq!(done(&tally), (0, 0, 0));
+        tally.looked(&worker(), 4, look(102.0, 1_010));
+        assert_eq!(done(&tally), (10, 10, 1));
+
+        let idle: WorkerName = "transform-8-1".parse().unwrap();
+        tally.adopted(&idle, 1);
+        tally.looked(&idle, 1, Look { counters: None, ..look(1.0, 0) });
+        tally.looked(&idle, 1, look(1.0, 10));
+        assert_eq!(done(&tally), (20, 20, 2), "it had done nothing before");
+    }
+
+    #[test]
+    fn counters_that_follow_their_messages_are_waited_for() {
+        let tally = Tally::default();
+        tally.looked(&worker(), 1, Look { counters: look(1.0, 10).counters, ..look(1.0, 30) });
+        assert!(tally.wants_counters(&worker(), 1, [27, 3, 0]));
+        tally.looked(&worker(), 1, look(1.0, 30));
+        assert_eq!(done(&tally), (30, 30, 3));
+        assert!(!tally.wants_counters(&worker(), 1, [27, 3, 0]));
+        // A batch more than the messages that were read before them.
+        tally.looked(&worker(), 1, Look { counters: look(1.0, 50).counters, ..look(1.0, 40) });
+        assert_eq!(done(&tally), (40, 30, 3));
+        tally.looked(&worker(), 1, look(1.0, 50));
+        assert_eq!(done(&tally), (50, 50, 5));
+    }
+
+    #[test]
+    fn whatever_a_worker_writes_nobodys_counts_go_down_or_are_drowned() {
+        let tally = Tally::default();
+        tally.looked(&worker(), 1, look(1.0, 10));
+        let liar: WorkerName = "transform-8-1".parse().unwrap();
+        let counters = Counters {
+            incarnation: 1,
+            durations: [u64::MAX; BUCKETS],
+            duration_micros: u64::MAX,
+            dead_letters: [u64::MAX; REASONS.len()],
+        };
+        for messages in [[1, 1, 0], [u64::MAX, u64::MAX, u64::MAX]] {
+            let counters = Some(Box::new(counters.clone()));
+            tally.looked(&liar, 1, Look { cpu_seconds: 1.0, messages: Some(messages), counters });
+            assert_eq!(done(&tally).1, 10);
+        }
+        // Down and up again is counted once.
+        for count in [20, 0, 20, 0, 20] {
+            tally.looked(&liar, 2, look(1.0, count));
+        }
+        assert_eq!(done(&tally).1, 30);
+    }
+
+    #[test]
+    fn a_tenant_that_is_gone_is_forgotten_after_a_while_and_not_where_it_comes_back() {
+        let tally = Tally::default();
+        let back: WorkerName = "transform-8-1".parse().unwrap();
+        let now = Instant::now();
+        for name in [&worker(), &back] {
+            tally.looked(name, 1, look(1.0, 10));
+            tally.restarted(name, &Verdict::Oom);
+            tally.removed(name);
+            tally.tenant_gone(name.tenant, now);
+        }
+        assert_eq!(tally.totals().work.len(), 2);
+        tally.looked(&back, 2, look(1.0, 10));
+        tally.lock().forget(now + GONE_KEPT);
+        let totals = tally.totals();
+        assert!(
+            totals.work.keys().chain(totals.restarts.keys().map(|(crew, _)| crew)).all(|crew| crew.0 == back.tenant)
+        );
+        assert_eq!(totals.work.len(), 1);
     }
 
     #[test]

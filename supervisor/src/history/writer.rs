@@ -168,7 +168,7 @@ impl HistoryWriter {
         let (lost, _) = self.journal.lost();
         if lost > self.lost_told {
             let words = format!(
-                "{} events are missing from the history: the database took none for too long",
+                "{} events are missing from the history: the database took none for too long, or would not store them",
                 lost - self.lost_told
             );
             self.lost_told = lost;

@@ -130,7 +130,7 @@ impl Isolation {
             }
             Err(_) => None,
         };
-        let limits = self.limits.of(queue, worker.slot.get(), user.is_some(), |name| self.is_limited(name));
+        let limits = self.limits.of(queue, user.is_some(), |name| self.is_limited(name));
         Ok(Prepared { user, directory, group, ruleset, limits })
     }
 

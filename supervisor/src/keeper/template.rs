@@ -14,7 +14,7 @@ use super::{
     program::{NoProgram, find, own_search_path, search_path},
     protocol::{SpawnFailure, brief},
 };
-use crate::settings::{Queue, Readiness, SPANS_SOCKET};
+use crate::settings::{Queue, Readiness, SPANS_SOCKET, Telemetry};
 
 /// The numbers at which a worker finds what it inherited: lease, credentials, flight record.
 const CREDENTIALS_NUMBER: u32 = 4;
@@ -26,6 +26,8 @@ pub(super) struct Templates {
     queues: BTreeMap<QueueType, Queue>,
     search_path: OsString,
     notify_socket: PathBuf,
+    /// Whether traces are exported, so that workers tell of theirs.
+    traced: bool,
 }
 
 /// What one process is told beside its template.
@@ -47,15 +49,16 @@ pub(super) struct Command {
 }
 
 impl Templates {
-    pub(super) fn new(queues: BTreeMap<QueueType, Queue>, notify_socket: PathBuf) -> Self {
+    pub(super) fn new(queues: BTreeMap<QueueType, Queue>, notify_socket: PathBuf, telemetry: &Telemetry) -> Self {
         // Once: after an upgrade the running program no longer has the name that it was started by.
         let search_path = own_search_path();
-        Self { queues, search_path, notify_socket }
+        Self { queues, search_path, notify_socket, traced: telemetry.otlp_endpoint.is_some() }
     }
 
     /// Another reading of the configuration.
-    pub(super) fn replace(&mut self, queues: BTreeMap<QueueType, Queue>) {
+    pub(super) fn replace(&mut self, queues: BTreeMap<QueueType, Queue>, telemetry: &Telemetry) {
         self.queues = queues;
+        self.traced = telemetry.otlp_endpoint.is_some();
     }
 
     pub(super) fn types(&self) -> Vec<QueueType> {
@@ -100,12 +103,14 @@ impl Templates {
         }
         variables.extend(queue.environment.iter().map(|(name, value)| (name.as_str(), value.into())));
         // What the contract with the worker says is not the template's to change.
-        for reserved in [environment::CREDENTIALS_FD, "NOTIFY_SOCKET"] {
+        for reserved in [environment::CREDENTIALS_FD, environment::SPANS_SOCKET, "NOTIFY_SOCKET"] {
             variables.remove(reserved);
         }
         variables.insert(environment::WORKER, worker.to_string().into());
         variables.insert(environment::INCARNATION, incarnation.to_string().into());
-        variables.insert(environment::SPANS_SOCKET, self.notify_socket.with_file_name(SPANS_SOCKET).into());
+        if self.traced {
+            variables.insert(environment::SPANS_SOCKET, self.notify_socket.with_file_name(SPANS_SOCKET).into());
+        }
         variables.insert(environment::FLIGHT_FD, FLIGHT_NUMBER.to_string().into());
         if has_credentials {
             variables.insert(environment::CREDENTIALS_FD, CREDENTIALS_NUMBER.to_string().into());
@@ -152,7 +157,7 @@ mod tests {
     use super::*;
 
     fn templates() -> Templates {
-        Templates::new(BTreeMap::new(), "/run/x/notify.sock".into())
+        Templates::new(BTreeMap::new(), "/run/x/notify.sock".into(), &Telemetry::default())
     }
 
     fn command(queue: &Queue, has_credentials: bool) -> Command {
@@ -192,7 +197,6 @@ mod tests {
         let expected = [
             "ETL_FLIGHT_FD=5",
             "ETL_INCARNATION=3",
-            "ETL_SPANS_SOCKET=/run/x/spans.sock",
             "ETL_WORKER=transform-7-2",
             "HOME=/srv",
             "LANG=C.UTF-8",
@@ -202,6 +206,23 @@ mod tests {
             "USER=400000",
         ];
         assert_eq!(rest, expected);
+    }
+
+    #[test]
+    fn workers_tell_of_traces_only_where_somebody_takes_them() {
+        let queue = Queue { command: vec!["sh".into()], ..Queue::default() };
+        let (mut templates, own_directory) = (templates(), Path::new("/run/x/work/transform-7-2"));
+        let program = templates.program(&queue).unwrap();
+        let told = |templates: &Templates| {
+            let environment = Environment { incarnation: 3, has_credentials: false, own_directory, user: None };
+            let worker = "transform-7-2".parse().unwrap();
+            let command = templates.command(&queue, &worker, &program, &environment).unwrap();
+            text(&command.environment).contains(&"ETL_SPANS_SOCKET=/run/x/spans.sock")
+        };
+        assert!(!told(&templates));
+        let telemetry = Telemetry { otlp_endpoint: Some("http://127.0.0.1:4318".to_owned()) };
+        templates.replace(BTreeMap::new(), &telemetry);
+        assert!(told(&templates));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::{
     api,
     audit::{AuditLog, AuditWriter},
     broker::{Backstop, BrokerTask},
-    history::{Flush, HistoryWriter, Journal},
+    history::{Flush, HistoryWriter, Journal, Tally},
     keeper,
     reconcile::{Reconciler, Republished},
     settings::{MetricsAccess, Settings},
@@ -42,6 +42,8 @@ use crate::{
 
 /// So long a supervisor that ends waits for the database to take the last events.
 const LAST_EVENTS_WITHIN: Duration = Duration::from_secs(2);
+/// And so long for the collector to take the last spans.
+const LAST_SPANS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How the supervisor is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -141,12 +143,14 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         wanted_queues_seen,
         reload_tenants_seen,
         audit: audit_writer,
+        tally: board.tally().clone(),
     };
     outside.start(recorder, orders, notes)?;
 
     let handle = Handle::new(orders_sender, view);
     let reload = reload_tenants.clone();
-    let api = api::serve(api_context(&settings, handle, republished, journal.clone(), reload, audit.clone(), spans))?;
+    let api =
+        api::serve(api_context(&settings, handle, republished, journal.clone(), reload, audit.clone(), spans.clone()))?;
     if let Some(address) = api.address() {
         tracing::info!(%address, "admin API");
     }
@@ -186,6 +190,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
             flush.flush(LAST_EVENTS_WITHIN).await;
         }
         audit.flush().await;
+        spans.flush(LAST_SPANS_WITHIN).await;
         Ok::<_, BrainError>(())
     })?;
     tracing::info!("supervisor ended");
@@ -204,6 +209,7 @@ struct Outside {
     wanted_queues_seen: watch::Receiver<crate::broker::WantedQueues>,
     reload_tenants_seen: watch::Receiver<u64>,
     audit: AuditWriter,
+    tally: Tally,
 }
 
 impl Outside {
@@ -221,7 +227,7 @@ impl Outside {
             runtime.block_on(async {
                 tokio::spawn(self.audit.run());
                 if let (Some(broker), Some(database)) = (&self.settings.broker, &self.settings.database) {
-                    tokio::spawn(Backstop::new(broker.clone(), database.clone()).run());
+                    tokio::spawn(Backstop::new(broker.clone(), database.clone(), self.tally.clone()).run());
                 }
                 match (self.accounts, &self.settings.database) {
                     (Some(accounts), _) => drop(tokio::spawn(accounts.run())),

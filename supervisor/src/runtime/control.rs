@@ -187,8 +187,8 @@ impl Control {
     /// Until somebody ends the supervisor.
     pub(super) async fn run(mut self, mut signals: Signals) {
         self.tell_memory_limits();
-        if let Some(listed) = self.parts.settings.tenants.clone() {
-            self.accept_tenants(listed.0, "configuration");
+        if self.parts.settings.database.is_none() {
+            self.accept_listed_tenants();
         }
         while self.going != Going::Out {
             let wake_at = self.wake_at();
@@ -335,7 +335,10 @@ impl Control {
     fn learn(&mut self, news: News) {
         match news {
             News::Tenants(tenants) => self.tenants_read(tenants),
-            News::Overrides(overrides) => self.overrides_read(overrides),
+            News::Overrides(overrides) => {
+                self.overrides_read(overrides);
+                self.accept_listed_tenants();
+            }
             News::Names(names) => self.parts.board.set_names(names),
             News::Part { part, ok, detail } => {
                 self.part_changed(part, ok, &detail);
@@ -343,8 +346,11 @@ impl Control {
                 if ok && !was_ok {
                     self.happened(Event::DependencyUp);
                 }
-                if part == "database" && !ok {
-                    self.fall_back_on_last_tenants();
+                if part == "database" {
+                    self.accept_listed_tenants();
+                    if !ok {
+                        self.fall_back_on_last_tenants();
+                    }
                 }
             }
             News::QueueReady(queue) => {

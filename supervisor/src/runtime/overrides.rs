@@ -8,7 +8,7 @@ use std::{
 use etl_shared::{QueueType, TenantId, WorkerName, api::EffectiveSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Queue;
+use crate::settings::{LEAST_MEMORY, Queue};
 
 /// Most workers of one tenant and queue type, whoever asks for them.
 pub const MOST_WORKERS: u16 = 64;
@@ -100,7 +100,8 @@ impl QueueRules {
         Effective {
             workers: set.workers.unwrap_or(self.workers).min(MOST_WORKERS),
             workers_max: set.workers_max.unwrap_or(self.workers_max).min(MOST_WORKERS),
-            memory_soft: set.memory_soft.unwrap_or(self.memory_soft).min(self.memory_max),
+            // With less than a worker takes at rest it would be replaced for ever.
+            memory_soft: set.memory_soft.map_or(self.memory_soft, |bytes| bytes.max(LEAST_MEMORY)).min(self.memory_max),
             memory_max: self.memory_max,
             paused_until: set.paused_until.filter(|until| *until > now),
         }
@@ -176,6 +177,9 @@ mod tests {
             memory_soft: Some(1000),
             paused_until: Some(at(10)),
         };
+        let little = Override { memory_soft: Some(1), ..Override::default() };
+        let roomy = QueueRules { memory_max: 2 * LEAST_MEMORY, ..RULES };
+        assert_eq!(roomy.with(Some(&little), at(9)).memory_soft, LEAST_MEMORY);
         let holds = RULES.with(Some(&set), at(9));
         assert_eq!((holds.workers, holds.workers_max, holds.memory_soft), (MOST_WORKERS, MOST_WORKERS, 200));
         assert_eq!(holds.paused_until, Some(at(10)));

@@ -6,13 +6,13 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
 use etl_shared::{TenantId, api::Action};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time};
 
 use super::{
     handle::{Asked, ControlError, Order, Selection},
@@ -25,6 +25,8 @@ use super::{
 use crate::poison::{Ledger, Rules, Suspect};
 
 const FILE: &str = "fleet.json";
+/// How long after a failure the state is written again.
+const WRITE_AGAIN: Duration = Duration::from_secs(30);
 
 /// The state file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +99,8 @@ pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Recorder {
     state: StateFile,
+    /// The file holds something older: it could not be written.
+    state_unwritten: bool,
     strikes: Ledger,
     /// The file holds something else: it could not be written.
     strikes_unwritten: bool,
@@ -139,7 +143,7 @@ impl Recorder {
         view: Arc<ArcSwap<FleetView>>,
         news: mpsc::UnboundedSender<News>,
     ) -> Self {
-        Self { state, strikes, strikes_unwritten: false, directory, view, news }
+        Self { state, state_unwritten: false, strikes, strikes_unwritten: false, directory, view, news }
     }
 
     /// Until nobody can send orders any longer.
@@ -151,6 +155,7 @@ impl Recorder {
                     None => return,
                 },
                 Some(note) = notes.recv() => self.note(note, &mut notes),
+                () = time::sleep(WRITE_AGAIN), if self.state_unwritten => self.write_state(),
             }
         }
     }
@@ -197,6 +202,8 @@ impl Recorder {
             let _ = answer.send(Err(ControlError::NotRecorded(error.to_string())));
             return;
         }
+        // What was written holds all of it.
+        self.state_unwritten &= state == self.state;
         self.state = state;
         let order = match action {
             Action::Start => Recorded::Start(selection, answer),
@@ -212,8 +219,14 @@ impl Recorder {
         let mut next = Some(first);
         while let Some(note) = next {
             match note {
-                Note::Tenants(tenants) => self.believe(StateFile { tenants, ..self.state.clone() }),
-                Note::Overrides(overrides) => self.believe(StateFile { overrides, ..self.state.clone() }),
+                Note::Tenants(tenants) => {
+                    self.state_unwritten |= self.state.tenants != tenants;
+                    self.state.tenants = tenants;
+                }
+                Note::Overrides(overrides) => {
+                    self.state_unwritten |= self.state.overrides != overrides;
+                    self.state.overrides = overrides;
+                }
                 Note::Strikes { queue, page, then } => {
                     self.strikes.set_page(queue, page);
                     self.strikes_unwritten = true;
@@ -227,6 +240,7 @@ impl Recorder {
             }
             next = more.try_recv().ok();
         }
+        self.write_state();
         if !self.strikes_unwritten {
             return;
         }
@@ -240,12 +254,13 @@ impl Recorder {
         }
     }
 
-    fn believe(&mut self, state: StateFile) {
-        if self.state == state {
+    /// What is believed stays so where it cannot be written, and is written as soon as that is possible.
+    fn write_state(&mut self) {
+        if !self.state_unwritten {
             return;
         }
-        match state.write(&self.directory) {
-            Ok(()) => self.state = state,
+        match self.state.write(&self.directory) {
+            Ok(()) => self.state_unwritten = false,
             Err(error) => tracing::warn!(
                 %error, "tenants and what is set for them were not recorded; a start without database will use an older state"
             ),
@@ -304,5 +319,24 @@ mod tests {
         directory.path().clone_into(&mut recorder.directory);
         expire(&mut recorder, &mut heard);
         assert_eq!(strikes_file::read(directory.path()), Ledger::default());
+    }
+
+    #[test]
+    fn what_is_believed_and_could_not_be_written_is_written_with_whatever_is_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let (news, _heard) = mpsc::unbounded_channel();
+        let nowhere = directory.path().join("nowhere");
+        let (view, state) = (super::super::board::Board::new().published(), StateFile::default());
+        let mut recorder = Recorder::new(state, Ledger::default(), nowhere, view, news);
+        let (_notes, mut more) = mpsc::unbounded_channel();
+        let tenants = BTreeSet::from([TenantId::try_from(7).unwrap()]);
+        let revision = crate::runtime::overrides::TenantOverrides { revision: 3, ..Default::default() };
+        let overrides = Overrides([(TenantId::try_from(7).unwrap(), revision)].into());
+        recorder.note(Note::Overrides(overrides.clone()), &mut more);
+        directory.path().clone_into(&mut recorder.directory);
+        recorder.note(Note::Tenants(tenants.clone()), &mut more);
+        let written = StateFile::read(directory.path()).unwrap();
+        assert_eq!((written.overrides, written.tenants), (overrides, tenants));
+        assert!(!recorder.state_unwritten);
     }
 }

@@ -12,11 +12,11 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanEvents, SpanExporter, SpanLinks},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{self, Instant},
 };
 
-use super::{Kind, Span, Spans, workers};
+use super::{Kind, Queued, Span, Spans, workers};
 use crate::causes::in_one_line;
 
 /// How long spans wait for company, and how many are sent together.
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Exporter {
     endpoint: String,
     socket: PathBuf,
-    spans: mpsc::Receiver<Span>,
+    spans: mpsc::Receiver<Queued>,
     said: Option<String>,
 }
 
@@ -60,6 +60,7 @@ impl Exporter {
         loop {
             let mut waiting: Vec<Span> = Vec::new();
             let mut until: Option<Instant> = None;
+            let mut flushed: Option<oneshot::Sender<()>> = None;
             while waiting.len() < TOGETHER.1 && until.is_none_or(|until| Instant::now() < until) {
                 let from_workers = async {
                     match &mut socket {
@@ -69,7 +70,11 @@ impl Exporter {
                 };
                 let span = tokio::select! {
                     span = self.spans.recv() => match span {
-                        Some(span) => span,
+                        Some(Queued::Span(span)) => *span,
+                        Some(Queued::Flush(done)) => {
+                            flushed = Some(done);
+                            break;
+                        }
                         None => return,
                     },
                     told = from_workers => match told {
@@ -88,6 +93,9 @@ impl Exporter {
             let (consumed, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|span| span.kind == Kind::Consumer);
             self.send(&own, rest).await;
             self.send(&consumers, consumed).await;
+            if let Some(done) = flushed {
+                let _ = done.send(());
+            }
         }
     }
 

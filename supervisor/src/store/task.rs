@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     time::Duration,
 };
 
@@ -19,6 +20,8 @@ use crate::{causes::in_one_line, runtime::News, settings::Database};
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 /// How long the database may take to answer one question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A migration that takes no longer is no trouble: nobody starts without what is set in the database.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// Where the trigger on `tenants` notifies.
 const CHANNEL: &str = "etl_tenants";
 
@@ -77,9 +80,15 @@ impl StoreTask {
         let (client, mut notified, shown) =
             connect(&url, "etl-supervisor").await.map_err(|error| in_one_line(&error))?;
         if self.settings.migrate && !self.migrated {
-            // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
-            self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
-            self.migrate().await?;
+            let mut migrating = pin!(migrate(self.settings.clone()));
+            match time::timeout(AT_ONCE, &mut migrating).await {
+                Ok(migrated) => migrated?,
+                Err(_) => {
+                    // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
+                    self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
+                    migrating.await?;
+                }
+            }
             self.migrated = true;
         }
         let listen = format!("LISTEN {CHANNEL}");
@@ -103,18 +112,6 @@ impl StoreTask {
                 () = time::sleep(self.settings.refresh) => {}
             }
         }
-    }
-
-    /// The supervisor's own account need not own the tables: this is the administrator's work.
-    async fn migrate(&self) -> Result<(), String> {
-        let url = self.settings.admin_url().map_err(|error| error.to_string())?;
-        let (mut admin, _notified, _) =
-            connect(&url, "etl-supervisor migrations").await.map_err(|error| in_one_line(&error))?;
-        let report = migrations::apply(&mut admin).await.map_err(|error| in_one_line(&error))?;
-        for migration in report.applied_migrations() {
-            tracing::info!(%migration, "schema migrated");
-        }
-        Ok(())
     }
 
     /// Nothing changes where they cannot be read: what was known last goes on.
@@ -189,6 +186,18 @@ impl StoreTask {
             self.last_word = Some(word);
         }
     }
+}
+
+/// The supervisor's own account need not own the tables: this is the administrator's work.
+async fn migrate(settings: Database) -> Result<(), String> {
+    let url = settings.admin_url().map_err(|error| error.to_string())?;
+    let (mut admin, _notified, _) =
+        connect(&url, "etl-supervisor migrations").await.map_err(|error| in_one_line(&error))?;
+    let report = migrations::apply(&mut admin).await.map_err(|error| in_one_line(&error))?;
+    for migration in report.applied_migrations() {
+        tracing::info!(%migration, "schema migrated");
+    }
+    Ok(())
 }
 
 /// The first column, whichever integer type it has.

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fs, io::Write, path::Path};
 
-use etl_supervisor::keeper::protocol::{Report, Scope, SpawnFailure};
+use etl_supervisor::{
+    keeper::protocol::{Report, Scope, SpawnFailure},
+    runtime::overrides::MOST_WORKERS,
+    settings::Queue,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -150,7 +154,10 @@ fn a_worker_can_do_what_it_is_there_for_and_nothing_else() {
     let home = place.path("run/work/probe-2-1");
     assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), home);
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    for (limit, value) in [("Max core file size", "0"), ("Max open files", "100"), ("Max processes", "128")] {
+    // All processes of the user count, and a limit cannot be raised: as many workers as may ever be set, and one that stands in.
+    let processes = Queue::default().tasks_max * (u64::from(MOST_WORKERS) + 1);
+    let processes = processes.to_string();
+    for (limit, value) in [("Max core file size", "0"), ("Max open files", "100"), ("Max processes", &processes)] {
         let line = limits.lines().find_map(|line| line.strip_prefix(limit)).unwrap();
         assert_eq!(line.split_whitespace().take(2).collect::<Vec<_>>(), [value, value], "{limit}");
     }

@@ -1,6 +1,6 @@
 //! Metrics of workers, messages and queues. A tenant's label is its number: names are people's words and change.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::SystemTime};
 
 use etl_shared::{
     QueueName, QueueType, TenantId,
@@ -45,10 +45,18 @@ fn workers(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {
             crew.resident += sample.resident_memory_bytes;
             crew.sampled += 1;
         }
-        let [desired, running, ready] = tenants.entry(worker.name.tenant).or_default();
-        *desired += u64::from(scrape.view.tenants.get(&worker.name.tenant) == Some(&true));
+        let [_, running, ready] = tenants.entry(worker.name.tenant).or_default();
         *running += u64::from(worker.process.is_some());
         *ready += u64::from(worker.state == WorkerState::Running);
+    }
+    // Not those that are there: one that stands in for another is nobody's wish.
+    let now = SystemTime::now();
+    for (tenant, _) in scrape.view.tenants.iter().filter(|(_, up)| **up) {
+        let Some([desired, ..]) = tenants.get_mut(tenant) else { continue };
+        for (queue_type, rules) in scrape.view.rules.iter() {
+            let holds = rules.with(scrape.view.overrides.of(*tenant, queue_type), now);
+            *desired += if holds.paused_until.is_none() { u64::from(holds.workers) } else { 0 };
+        }
     }
     let states = crews.iter().flat_map(|(crew, standing)| {
         standing.states.iter().map(move |(state, count)| {
@@ -65,7 +73,7 @@ fn workers(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {
             .map(move |(kind, count)| ([("tenant", tenant.clone()), ("kind", kind.to_owned())], *count))
     });
     sheet.gauge(
-        ("etl_workers", "Workers of a tenant: wanted by its switch, with a process, and ready for messages", None),
+        ("etl_workers", "Workers of a tenant: wanted and not paused, with a process, and ready for messages", None),
         kinds,
     )?;
     let sampled = || crews.iter().filter(|(_, standing)| standing.sampled > 0);

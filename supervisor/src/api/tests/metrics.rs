@@ -11,10 +11,13 @@ use hyper::{Method, Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    fleet::synthetic,
+    fleet::{synthetic, tenant},
     server::{Answer, Server, whole},
 };
-use crate::history::tally::Look;
+use crate::{
+    history::tally::Look,
+    runtime::overrides::{Override, Overrides, QueueRules, Rules, TenantOverrides, without_end},
+};
 
 /// What every user of the neighbouring tools may expect, and what the dashboard and the alerts are made of.
 const NAMES: [&str; 33] = [
@@ -72,13 +75,28 @@ fn busy(tenants: i64) -> crate::runtime::FleetView {
         let mut counters = etl_shared::flight::counters::Counters { incarnation: 2, ..Default::default() };
         counters.took(7, Duration::from_millis(3));
         counters.given_up("poison");
-        let look = Look { cpu_seconds: 0.5, messages: [7, 1, 0], counters: Some(Box::new(counters)) };
+        let look = Look { cpu_seconds: 0.5, messages: Some([7, 1, 0]), counters: Some(Box::new(counters)) };
         view.tally.looked(&worker.name, 2, look);
         view.tally.became_ready(&worker.name, Duration::from_millis(20));
         view.tally.restarted(&worker.name, &Verdict::Exit(1));
     }
-    view.tally.scaled("up", "none", 1);
+    view.tally.scaled("up", "none");
     view
+}
+
+/// Nobody is to be woken because somebody paused a tenant, or because a worker is being replaced.
+#[tokio::test]
+async fn desired_are_those_of_tenants_that_are_not_paused_whoever_stands_in() {
+    let mut view = synthetic(2);
+    let rules = QueueRules { workers: 2, workers_max: 8, memory_soft: 1 << 26, memory_max: 1 << 27 };
+    view.rules = Rules::from([("transform".parse().unwrap(), rules)]).into();
+    let paused = Override { paused_until: Some(without_end()), ..Override::default() };
+    let set = TenantOverrides { queues: [("transform".parse().unwrap(), paused)].into(), ..TenantOverrides::default() };
+    view.overrides = Overrides([(tenant(1), set)].into()).into();
+    let text = scrape(&Server::start(view)).await;
+    for line in [r#"etl_workers{tenant="1",kind="desired"} 0"#, r#"etl_workers{tenant="2",kind="desired"} 2"#] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[tokio::test]
@@ -94,7 +112,7 @@ async fn the_metrics_have_the_names_that_people_know_and_values_of_the_fleet() {
         r#"etl_workers{tenant="3",kind="ready"} 1"#,
         r#"etl_worker_resident_memory_bytes{tenant="1",queue_type="transform"} 3400000"#,
         r#"etl_worker_memory_limit_bytes{tenant="1",queue_type="transform"} 67108864"#,
-        r#"etl_worker_restarts_total{tenant="1",queue_type="transform",reason="EXIT(1)"} 1"#,
+        r#"etl_worker_restarts_total{tenant="1",queue_type="transform",reason="EXIT"} 1"#,
         r#"etl_messages_processed_total{tenant="1",queue_type="transform",outcome="done"} 7"#,
         r#"etl_message_duration_seconds_bucket{le="0.005",queue_type="transform"} 21"#,
         r#"etl_message_duration_seconds_bucket{le="0.002",queue_type="transform"} 0"#,

@@ -25,7 +25,7 @@ fn files(workers: u64) -> Finding {
     let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return Finding::warn("open files", "the limit cannot be read", "compare `ulimit -n` yourself");
     };
-    let detail = format!("limit {hard}, about {needed} needed for {workers} workers");
+    let detail = format!("limit {hard}, about {needed} needed for {workers} workers as configured for everybody");
     if hard >= needed {
         return Finding::ok("open files", detail);
     }
@@ -39,7 +39,8 @@ fn processes(workers: u64) -> Finding {
         (name, text.trim().parse().unwrap_or(u64::MAX))
     });
     let (name, least) = limit.into_iter().min_by_key(|(_, limit)| *limit).unwrap_or(("pid_max", u64::MAX));
-    let detail = format!("kernel.{name} {least}, about {needed} needed for {workers} workers");
+    let detail =
+        format!("kernel.{name} {least}, about {needed} needed for {workers} workers as configured for everybody");
     if least >= needed {
         return Finding::ok("processes", detail);
     }

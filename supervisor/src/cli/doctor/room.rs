@@ -20,7 +20,7 @@ fn memory_of(settings: &Settings, tenants: usize, machine: Option<u64>) -> Findi
     let each: u64 = settings.queues.values().map(|queue| u64::from(queue.workers) * queue.memory_soft).sum();
     let sum = each.saturating_mul(tenants);
     let there = machine.map_or_else(|| "an unknown amount".to_owned(), size);
-    let seen = format!("soft limits of {}, this machine has {there}", size(sum));
+    let seen = format!("soft limits of {}, as configured for everybody, this machine has {there}", size(sum));
     let limit = match settings.limits.memory_budget {
         Budget::Off => return Finding::ok(subject, format!("{seen}; not limited")),
         Budget::Of(limit) => Some(limit),
@@ -58,7 +58,10 @@ fn connections_of(settings: &Settings, tenants: usize, seats: Seats) -> Finding 
     let each: u64 = settings.queues.values().map(|queue| u64::from(queue.workers)).sum();
     let workers = each.saturating_mul(u64::try_from(tenants).unwrap_or(u64::MAX));
     let left = seats.for_workers();
-    let seen = format!("{workers} workers with one each, max_connections = {} leaves {left} for them", seats.max);
+    let seen = format!(
+        "{workers} workers as configured for everybody with one each, max_connections = {} leaves {left} for them",
+        seats.max
+    );
     let limit = match settings.limits.database_connections {
         Budget::Off if workers <= left => return Finding::ok(subject, format!("{seen}; not limited")),
         Budget::Off => {
@@ -104,7 +107,11 @@ mod tests {
     #[test]
     fn a_thousand_workers_at_rest_are_legal_and_a_budget_is_kept_to() {
         for (limits, mark, said) in [
-            ("", Mark::Ok, "soft limits of 500.0 GiB, this machine has 8.0 GiB; not limited"),
+            (
+                "",
+                Mark::Ok,
+                "soft limits of 500.0 GiB, as configured for everybody, this machine has 8.0 GiB; not limited",
+            ),
             ("memory_budget = \"auto\"", Mark::Warn, "8.0 GiB allowed; those that come last wait"),
             ("memory_budget = \"600GiB\"", Mark::Ok, "600.0 GiB allowed"),
             ("memory_budget = \"100MiB\"", Mark::Fail, "not one worker of queues.transform has room with 512.0 MiB"),

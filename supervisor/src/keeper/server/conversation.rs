@@ -240,7 +240,7 @@ impl Server {
                     tracing::warn!("runtime.directory has changed: that takes effect when the keeper is started again");
                 }
                 self.parts.spawner.isolation.replace(&settings, &self.parts.config_path);
-                self.parts.spawner.templates.replace(settings.queues);
+                self.parts.spawner.templates.replace(settings.queues, &settings.telemetry);
                 if let Some(peer) = self.peer.as_mut().filter(|peer| peer.greeted) {
                     let walls = walls::of(&self.parts.spawner.isolation, &self.parts.spawner.templates);
                     peer.tell(&Report::Walls { walls });

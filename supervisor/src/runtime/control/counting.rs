@@ -27,10 +27,11 @@ impl Control {
         let process = self.fleet.slot(worker).map(Slot::state).and_then(State::process);
         let Some((incarnation, ..)) = process.filter(|(_, its_pid, _)| *its_pid == pid) else { return };
         let tally = self.parts.board.tally();
-        let messages = sample.messages.as_ref().map(counts).unwrap_or_default();
+        let messages = sample.messages.as_ref().map(counts);
         // Where nothing has happened since, there is nothing to read.
-        let seen = tally.messages_seen(worker, incarnation);
-        let counters = if seen.unwrap_or_default() == messages { None } else { self.counters(worker, incarnation) };
+        let counters = messages
+            .filter(|messages| tally.wants_counters(worker, incarnation, *messages))
+            .and_then(|_| self.counters(worker, incarnation));
         tally.looked(worker, incarnation, Look { cpu_seconds: sample.cpu_seconds, messages, counters });
     }
 
@@ -44,7 +45,7 @@ impl Control {
         let record = FlightRecord::read(&path).ok().filter(|record| record.incarnation == incarnation);
         #[expect(clippy::cast_precision_loss, reason = "processor time far below 2^53 microseconds")]
         let cpu_seconds = usage.cpu_micros as f64 / 1e6;
-        let messages = record.map(|record| [record.done, record.dead_lettered, record.retried]).unwrap_or_default();
+        let messages = record.map(|record| [record.done, record.dead_lettered, record.retried]);
         let counters = self.counters(worker, incarnation);
         self.parts.board.tally().looked(worker, incarnation, Look { cpu_seconds, messages, counters });
     }

@@ -86,6 +86,9 @@ impl Control {
                 tracing::info!(worker = %worker, "removed");
                 self.forgiveness.removed(&worker);
                 self.parts.board.tally().removed(&worker);
+                if self.tenants.as_ref().is_some_and(|tenants| !tenants.contains(&worker.tenant)) {
+                    self.parts.board.tally().tenant_gone(worker.tenant, std::time::Instant::now());
+                }
                 self.memory.forget(&worker);
                 self.room_of(&worker);
                 self.account_touched(&worker, true);
@@ -100,7 +103,7 @@ impl Control {
     fn left_for_good(&self, worker: &WorkerName, change: (WorkerState, WorkerState), verdict: Verdict) {
         let incarnation = self.parts.board.incarnation_of(worker);
         let (from, to) = (change.0.as_str(), change.1.as_str());
-        tracing::info!(%worker, tenant = %worker.tenant, incarnation, from, to, %verdict, "worker");
+        tracing::info!(%worker, tenant = worker.tenant.get(), incarnation, from, to, %verdict, "worker");
         self.parts.journal.record(Happening {
             tenant: Some(worker.tenant),
             worker: Some(worker.clone()),

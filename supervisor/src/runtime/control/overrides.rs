@@ -1,7 +1,7 @@
 //! What people set for single tenants: taken up as it changes, and pauses that end by themselves.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -30,11 +30,14 @@ pub(super) struct SettingsOfTenants {
     resume_at: Option<SystemTime>,
 }
 
+/// More or fewer workers, and what kept it from being what was asked for.
+type Scaled = (&'static str, &'static str);
+
 /// What a change of settings asks for beyond a comparison of what should be with what is.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Difference {
-    /// Another number of workers.
-    crews: BTreeSet<Crew>,
+    /// Another number of workers, each with what is counted of it.
+    crews: BTreeMap<Crew, Scaled>,
     /// Another soft limit of memory.
     memory: bool,
 }
@@ -58,16 +61,19 @@ impl Control {
         let old = std::mem::replace(&mut self.parts.overrides, overrides);
         let new = &self.parts.overrides;
         let difference = difference(&self.settings_of_tenants.rules, &old, new);
+        for (direction, clamp) in difference.crews.values() {
+            self.parts.board.tally().scaled(direction, clamp);
+        }
         let changed = changed(&old, new);
         for tenant in &changed {
             let by = new.0.get(tenant).map(|set| set.updated_by.as_str());
-            tracing::info!(%tenant, by, "its settings changed");
+            tracing::info!(tenant = tenant.get(), by, "its settings changed");
         }
         // Nobody waits for it: if it is lost, a start without database will use an older state.
         let _ = self.parts.notes.send(Note::Overrides(new.clone()));
         self.take_up_settings();
         // A slot in which somebody stands in may be one of the wanted ones from now on, or must not become one.
-        self.abandon_reliefs(|crew| difference.crews.contains(crew));
+        self.abandon_reliefs(|crew| difference.crews.contains_key(crew));
         if difference.memory {
             self.ask_for_room_again();
         }
@@ -112,7 +118,10 @@ fn difference(rules: &Rules, old: &Overrides, new: &Overrides) -> Difference {
             let holds = |overrides: &Overrides| rules.with(overrides.of(tenant, queue_type), now);
             let (before, after) = (holds(old), holds(new));
             if before.workers != after.workers {
-                difference.crews.insert(Crew { queue_type: queue_type.clone(), tenant });
+                let direction = if after.workers > before.workers { "up" } else { "down" };
+                let asked = new.of(tenant, queue_type).and_then(|set| set.workers);
+                let clamp = if asked.is_some_and(|asked| asked > after.workers) { "limit" } else { "none" };
+                difference.crews.insert(Crew { queue_type: queue_type.clone(), tenant }, (direction, clamp));
             }
             difference.memory |= before.memory_soft != after.memory_soft;
         }
@@ -122,8 +131,6 @@ fn difference(rules: &Rules, old: &Overrides, new: &Overrides) -> Difference {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::runtime::overrides::{Override, QueueRules, TenantOverrides};
 
@@ -139,19 +146,25 @@ mod tests {
 
     #[test]
     fn only_the_crews_with_another_number_of_workers_and_only_another_memory_limit_count() {
-        let rules = QueueRules { workers: 2, workers_max: 8, memory_soft: 100, memory_max: 200 };
+        let rules = QueueRules { workers: 2, workers_max: 8, memory_soft: 100 << 20, memory_max: 200 << 20 };
         let rules = Rules::from([("transform".parse().unwrap(), rules)]);
         let workers = |workers| Override { workers: Some(workers), ..Override::default() };
-        let memory = |bytes| Override { memory_soft: Some(bytes), ..Override::default() };
+        let memory = |bytes: u64| Override { memory_soft: Some(bytes << 20), ..Override::default() };
         let crew = |id| Crew { queue_type: "transform".parse().unwrap(), tenant: TenantId::try_from(id).unwrap() };
 
         let before = set(&[(1, workers(3)), (2, workers(2)), (4, memory(50))]);
-        let after = set(&[(1, workers(4)), (3, workers(1)), (4, memory(50))]);
+        let after = set(&[(1, workers(400)), (3, workers(1)), (4, memory(50))]);
         let found = difference(&rules, &before, &after);
-        assert_eq!(found, Difference { crews: BTreeSet::from([crew(1), crew(3)]), memory: false });
+        assert_eq!(
+            found,
+            Difference {
+                crews: BTreeMap::from([(crew(1), ("up", "limit")), (crew(3), ("down", "none"))]),
+                memory: false
+            }
+        );
         assert_eq!(changed(&before, &after).len(), 3, "the second has lost its row, which changed no number");
 
         let found = difference(&rules, &set(&[(1, memory(100))]), &set(&[(1, memory(150))]));
-        assert_eq!(found, Difference { crews: BTreeSet::new(), memory: true });
+        assert_eq!(found, Difference { crews: BTreeMap::new(), memory: true });
     }
 }

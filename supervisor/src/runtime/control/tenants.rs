@@ -6,12 +6,13 @@ use std::{
     time::SystemTime,
 };
 
-use etl_shared::{TenantId, WorkerName};
+use etl_shared::{QueueName, TenantId, WorkerName};
 
 use super::Control;
 use crate::{
     lifecycle::{Event, Timing, Wanted, Why},
     runtime::{
+        overrides::Rules,
         recorder::Note,
         roster::{Wish, is_believable, workers},
     },
@@ -64,6 +65,15 @@ impl Control {
         }
     }
 
+    /// Those in the configuration, once it is known what is set for them, or that nobody can tell.
+    pub(super) fn accept_listed_tenants(&mut self) {
+        if self.tenants.is_none()
+            && let Some(listed) = &self.parts.settings.tenants
+        {
+            self.accept_tenants(listed.0.clone(), "configuration");
+        }
+    }
+
     /// These are the tenants.
     pub(super) fn accept_tenants(&mut self, tenants: BTreeSet<TenantId>, source: &'static str) {
         tracing::info!(tenants = tenants.len(), source, "tenants");
@@ -95,7 +105,7 @@ impl Control {
         let rules = &self.settings_of_tenants.rules;
         let wanted = workers(tenants, &self.parts.switches, rules, &self.parts.overrides, SystemTime::now());
         if self.parts.settings.broker.is_some() {
-            let queues: BTreeSet<String> = wanted.keys().map(|worker| worker.queue().to_string()).collect();
+            let queues = queues(tenants, rules);
             self.ready_queues.retain(|queue| queues.contains(queue));
             let queues = Arc::new(queues);
             self.parts.wanted_queues.send_if_modified(|current| {
@@ -144,7 +154,33 @@ impl Control {
     }
 }
 
+/// Every tenant has all its queues, however many workers it has: messages come whether or not anybody serves them.
+fn queues(tenants: &BTreeSet<TenantId>, rules: &Rules) -> BTreeSet<String> {
+    let of = |tenant: &TenantId| {
+        let tenant = *tenant;
+        rules.keys().map(move |queue_type| QueueName::Tenant { queue_type: queue_type.clone(), tenant }.to_string())
+    };
+    tenants.iter().flat_map(of).collect()
+}
+
 /// How long a worker of this kind may take for what.
 pub(super) fn timing(queue: &Queue) -> Timing {
     Timing { start_timeout: queue.start_timeout, grace: queue.grace, ready_on_exec: queue.ready == Readiness::Exec }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::overrides::QueueRules;
+
+    #[test]
+    fn a_tenant_without_workers_keeps_its_queues() {
+        let rules = QueueRules { workers: 0, workers_max: 8, memory_soft: 100, memory_max: 200 };
+        let rules = Rules::from(["transform", "other"].map(|queue_type| (queue_type.parse().unwrap(), rules)));
+        let tenants = BTreeSet::from([TenantId::try_from(7).unwrap()]);
+        assert_eq!(
+            queues(&tenants, &rules),
+            BTreeSet::from(["other_queue_tenant_7".to_owned(), "transform_queue_tenant_7".to_owned()])
+        );
+    }
 }
