@@ -153,6 +153,8 @@ fn is_same(before: &FleetView, now: &FleetView, tenant: TenantId) -> bool {
         && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
         && before.tenants.get(&tenant) == now.tenants.get(&tenant)
         && (Arc::ptr_eq(&before.names, &now.names) || before.names.get(&tenant) == now.names.get(&tenant))
+        && (Arc::ptr_eq(&before.overrides, &now.overrides)
+            || before.overrides.0.get(&tenant) == now.overrides.0.get(&tenant))
         && same_queues()
 }
 
