@@ -4,12 +4,18 @@
 mod access;
 #[path = "page/control.rs"]
 mod control;
+#[path = "page/form.rs"]
+mod form;
 #[path = "page/hands.rs"]
 mod hands;
+#[path = "page/hidden.rs"]
+mod hidden;
 #[path = "page/hostile.rs"]
 mod hostile;
 #[path = "page/letters.rs"]
 mod letters;
+#[path = "page/login.rs"]
+mod login;
 #[path = "page/reference.rs"]
 mod reference;
 #[path = "page/scene.rs"]

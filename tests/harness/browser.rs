@@ -2,7 +2,8 @@
 //! `chromium-driver`).
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -24,6 +25,11 @@ use crate::{SOON, eventually, processes, stack};
 mod measure;
 
 pub use measure::{Frames, Paint};
+
+/// A test that is killed drops nothing. Chromedriver then dies with the test, and Chromium with chromedriver.
+const DIES_WITH_US: [&str; 2] = ["--pdeathsig", "KILL"];
+/// What chromedriver starts in Chromium's place.
+const LAUNCHER: &str = "#!/bin/sh\nexec setpriv --pdeathsig KILL chromium \"$@\"\n";
 
 const FLAGS: [&str; 10] = [
     "--headless",
@@ -67,19 +73,21 @@ impl Browser {
         let directory = tempfile::Builder::new().prefix("etl-browser-").tempdir_in("/tmp").expect("a directory");
         let output = directory.path().join("chromedriver.log");
         let file = File::create(&output).expect("a file for its output");
-        let driver = Command::new("chromedriver")
-            .arg("--port=0")
+        let driver = Command::new("setpriv")
+            .args(DIES_WITH_US)
+            .args(["chromedriver", "--port=0"])
             // Names the directory, by which its processes are found at the end.
             .arg(format!("--log-path={}", directory.path().join("details.log").display()))
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a descriptor"))
             .stderr(file)
             .spawn()
-            .expect("chromedriver can be started: apt-get install chromium chromium-driver");
+            .expect("util-linux has setpriv");
         let port = eventually("chromedriver tells its port", SOON, async || {
             let said = fs::read_to_string(&output).unwrap_or_default();
             let port = said.split_once("started successfully on port ").and_then(|(_, rest)| rest.split_once('.'));
-            port.and_then(|(port, _)| port.parse::<u16>().ok()).ok_or(said)
+            let missing = "is there chromedriver? apt-get install chromium chromium-driver";
+            port.and_then(|(port, _)| port.parse::<u16>().ok()).ok_or_else(|| format!("{missing}\n{said}"))
         })
         .await;
         let capabilities = capabilities(&directory);
@@ -233,7 +241,10 @@ fn capabilities(directory: &TempDir) -> Capabilities {
     let flags: Vec<_> = FLAGS.iter().map(|flag| (*flag).to_owned()).chain([profile]).collect();
     let mut capabilities = Capabilities::new();
     capabilities.insert("browserName".to_owned(), "chrome".into());
-    capabilities.insert("goog:chromeOptions".to_owned(), json!({"args": flags}));
+    let launcher = directory.path().join("chromium");
+    fs::write(&launcher, LAUNCHER).expect("a launcher");
+    fs::set_permissions(&launcher, Permissions::from_mode(0o755)).expect("the launcher can be run");
+    capabilities.insert("goog:chromeOptions".to_owned(), json!({"args": flags, "binary": launcher}));
     capabilities.insert("goog:loggingPrefs".to_owned(), json!({"browser": "ALL", "performance": "ALL"}));
     let patience = Duration::from_mins(1).as_millis();
     capabilities.insert("timeouts".to_owned(), json!({"script": u64::try_from(patience).unwrap_or(60_000)}));

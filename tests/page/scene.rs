@@ -54,10 +54,11 @@ impl Scene {
         Self { platform, supervisor, browser }
     }
 
-    /// Opens a login link.
+    /// Opens a login link and says yes to it.
     pub(crate) async fn enter(&self, role: Role, tenant: Option<i64>) {
         let token = self.supervisor.token(role, tenant).await;
         self.browser.go(&format!("{}/#login={token}", self.supervisor.url())).await;
+        self.browser.click("form.login button[type=submit]").await;
         let role = format!("{role:?}").to_lowercase();
         self.browser.until_says("#who", &role).await;
         let address = self.browser.run("return location.href").await;

@@ -5,10 +5,15 @@ import { ask } from "./dialog.js";
 import { el } from "./dom.js";
 import { time } from "./format.js";
 import { failure, notice } from "./notices.js";
-import { filling, panel } from "./panel.js";
+import { filling, panel, settled } from "./panel.js";
 import { may } from "./session.js";
 
 const PATH = "/api/v1/admin/credentials";
+
+// For an admin the answer has every tenant's accounts: not more often than this.
+const AGAIN = 10000;
+// The word with which the journal tells of a rotation.
+const ROTATION = "new secrets";
 
 /** The panel. */
 export function credentials(tenant) {
@@ -22,6 +27,8 @@ export function credentials(tenant) {
       const status = await get(PATH);
       const own = status.tenants[tenant];
       const last = own?.last_rotation;
+      // How it ends is no event.
+      if (element.isConnected && own && own.state !== "ready" && own.state !== "missing") soon();
       if (rotate) rotate.hidden = status.mode !== "per_tenant";
       body.replaceChildren(
         ...pair("Mode", status.mode === "per_tenant" ? "an account of this tenant's own" : "shared by all tenants"),
@@ -30,6 +37,7 @@ export function credentials(tenant) {
         ...(last ? pair("Last rotation", time(last.at), last.ok ? " in force" : ` failed: ${last.detail ?? ""}`) : []),
       );
     });
+  const soon = settled(load, AGAIN);
   async function change() {
     const text = "Every worker is replaced by one with new secrets, which is ready before the old one leaves.";
     if (!(await ask({ title: `New secrets for tenant ${tenant}?`, text, confirm: "Rotate" }))) return;
@@ -41,5 +49,6 @@ export function credentials(tenant) {
     }
     load();
   }
-  return { element, onOpen: load, onEvent: (event) => event.kind === "order" && load() };
+  const isRotation = (event) => event.kind === "order" && event.reason.includes(ROTATION);
+  return { element, onOpen: load, onEvent: (event) => isRotation(event) && soon(), leave: soon.cancel };
 }

@@ -55,6 +55,16 @@ export function utc(iso) {
 /** Both in an element. */
 export const time = (iso) => el("time", { datetime: iso, title: utc(iso) }, moment(iso));
 
+/** A pause until then lasts until somebody ends it: the last moment that the API can name. */
+export const ENDLESS = "9999-12-31T23:59:59Z";
+const END = new Date(ENDLESS).getTime();
+
+/** Whether a pause has no end. Where the zone is east of UTC its year would have five digits. */
+export const isEndless = (iso) => new Date(iso).getTime() >= END;
+
+/** "until 3:15:00 PM" */
+export const untilWords = (iso) => (isEndless(iso) ? "until it is resumed" : `until ${moment(iso)}`);
+
 /** What an input of type datetime-local takes. */
 export function localInput(iso) {
   if (!iso) return "";

@@ -1,14 +1,17 @@
 // A tenant's dead letters: what was given up and why, to be published again or put away.
 
-import { get, post, query } from "./api.js";
+import { get, query } from "./api.js";
 import { ask } from "./dialog.js";
-import { el } from "./dom.js";
+import { el, text } from "./dom.js";
 import { count, plural, time } from "./format.js";
 import { failure, notice } from "./notices.js";
 import { filling, panel, settled } from "./panel.js";
+import { settleAll } from "./settle.js";
 
 const PATH = "/api/v1/admin/dead-letters";
 const PAGE = 25;
+// The API's most, of a list and of a call that settles.
+const MOST = 500;
 // The list changes without an event: workers write letters, other people settle them.
 const AGAIN = 10000;
 
@@ -16,16 +19,25 @@ const AGAIN = 10000;
 export function letters(tenant) {
   const list = el("div", { class: "letters" });
   const none = el("p", { class: "quiet" }, "There are none.");
-  const older = el("button", { type: "button", hidden: true, on: { click: () => load(cursor) } }, "Older");
-  const filter = { filter: { tenant_id: tenant }, limit: 500 };
+  const older = el("button", { type: "button", hidden: true, on: { click: () => load(true) } }, "Older");
+  const filter = { filter: { tenant_id: tenant }, limit: MOST };
   const all = el("span", { class: "row", hidden: true }, button("Replay all", () => settle("replay", filter)), button("Discard all", () => settle("discard", filter), "danger"));
-  const element = panel("letters-panel", "Dead letters", all, none, list, older);
+  const said = el("span", { class: "quiet small", role: "status" });
+  const element = panel("letters-panel", "Dead letters", el("span", { class: "row" }, said, all), none, list, older);
   let cursor = null;
+  let left = false;
+  let before = Promise.resolve();
 
-  const load = (from) =>
+  // One after the other: an older page goes behind what is shown by then.
+  const load = (more = false) => (before = before.then(() => fetched(more)));
+  const fetched = (more) =>
     filling(element, async () => {
-      const page = await get(`${PATH}${query({ tenant_id: tenant, limit: PAGE, cursor: from })}`);
-      if (from === null) {
+      const shown = list.children.length;
+      // What somebody has asked for beyond the first page is kept, and beyond the API's most it is not looked at again.
+      if (left || (!more && shown > MOST)) return;
+      const limit = more ? PAGE : Math.max(PAGE, shown);
+      const page = await get(`${PATH}${query({ tenant_id: tenant, limit, cursor: more ? cursor : null })}`);
+      if (!more) {
         const kept = new Map([...list.children].map((child) => [child.dataset.letter, child]));
         list.replaceChildren(...page.letters.map((letter) => kept.get(String(letter.id)) ?? entry(letter)));
       } else list.append(...page.letters.map(entry));
@@ -58,23 +70,36 @@ export function letters(tenant) {
   }
   async function settle(what, selection) {
     const whole = selection.ids ? "this letter" : "all letters of this tenant";
-    const text = what === "discard" ? "A discarded message is kept, and never replayed." : "The message is published to its queue again.";
+    const means = what === "discard" ? "A discarded message is kept, and never replayed." : "The message is published to its queue again.";
     const word = what === "discard" ? "Discard" : "Replay";
-    if (!(what === "replay" && selection.ids) && !(await ask({ title: `${word} ${whole}?`, text, confirm: word, danger: what === "discard" }))) return;
-    try {
-      const settled = await post(`${PATH}/${what}`, selection);
-      if (settled.done > 0) notice(`${plural(settled.done, "letter")} ${what === "discard" ? "discarded" : "replayed"}`);
-      else if (settled.failed.length === 0) notice("Nothing was left to do: somebody else was faster");
-      if (settled.failed.length > 0) notice(`${plural(settled.failed.length, "letter")} stayed: ${settled.failed[0].detail}`, "bad");
-    } catch (error) {
-      failure(word, error);
-    }
-    load(null);
+    if (!(what === "replay" && selection.ids) && !(await ask({ title: `${word} ${whole}?`, text: means, confirm: word, danger: what === "discard" }))) return;
+    setBusy(true);
+    const done = what === "discard" ? "discarded" : "replayed";
+    const outcome = await settleAll(what, selection, (now, of) => {
+      if (of > now) text(said, `${count(now)} of ${count(of)} ${done} …`);
+      return !left;
+    });
+    setBusy(false);
+    text(said, "");
+    if (outcome.done > 0) notice(`${plural(outcome.done, "letter")} ${done}`);
+    else if (outcome.failed.length === 0 && !outcome.error) notice("Nothing was left to do: somebody else was faster");
+    if (outcome.failed.length > 0) notice(`${plural(outcome.failed.length, "letter")} stayed: ${outcome.failed[0].detail}`, "bad");
+    if (outcome.error) failure(outcome.rest > 0 ? `${word}: ${plural(outcome.rest, "letter")} stayed` : word, outcome.error);
+    else if (outcome.rest > 0) notice(`${plural(outcome.rest, "letter")} not ${done} yet`, "bad");
+    load();
+  }
+  function setBusy(busy) {
+    for (const one of element.querySelectorAll("button")) one.disabled = busy;
   }
 
-  const soon = settled(() => load(null), 1000);
-  const timer = setInterval(() => document.hidden || cursor !== null || load(null), AGAIN);
-  return { element, onOpen: () => load(null), onEvent: soon, leave: () => (soon.cancel(), clearInterval(timer)) };
+  const soon = settled(load, 1000);
+  const timer = setInterval(() => document.hidden || list.children.length > PAGE || load(), AGAIN);
+  const leave = () => {
+    left = true;
+    soon.cancel();
+    clearInterval(timer);
+  };
+  return { element, onOpen: () => load(), onEvent: () => soon(), leave };
 }
 
 const button = (words, listener, kind = null) => el("button", { type: "button", class: kind, on: { click: listener } }, words);

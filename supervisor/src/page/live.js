@@ -1,7 +1,9 @@
 // The one connection over which everything that changes arrives. It is made again for ever, and what happened meanwhile is
-// asked for by the id of the last event.
+// asked for by the id of the last event. While nobody can see the page there is none: a browser has six connections for one
+// server, for all its tabs together.
 
 import { WORKERS, query, send } from "./api.js";
+import { whenHidden, whenSeen } from "./seen.js";
 import { read } from "./sse.js";
 
 // The server sends a beat every 15 seconds.
@@ -48,6 +50,8 @@ export function connect(tell) {
 
   async function forever() {
     while (!closed) {
+      await whenSeen();
+      if (closed) return;
       let why = null;
       try {
         await once();
@@ -57,6 +61,7 @@ export function connect(tell) {
         if (error.status > 0) why = error.message;
       }
       if (closed) return;
+      if (document.hidden) continue;
       tell.onLost(why);
       const delay = DELAYS[Math.min(failures, DELAYS.length - 1)] * (0.75 + Math.random() / 2);
       failures += 1;
@@ -69,6 +74,7 @@ export function connect(tell) {
 
   const online = () => wake();
   addEventListener("online", online);
+  const stop = whenHidden(() => aborter?.abort());
   forever();
   return {
     /** The id from which a new connection goes on. */
@@ -77,6 +83,7 @@ export function connect(tell) {
     },
     close() {
       closed = true;
+      stop();
       removeEventListener("online", online);
       aborter?.abort();
       wake();

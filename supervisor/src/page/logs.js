@@ -1,10 +1,11 @@
-// The end of a tenant's log, followed. It holds a bounded number of lines, whatever a worker writes.
+// The end of a tenant's log, followed while somebody can see it. It holds a bounded number of lines, whatever a worker writes.
 
 import { WORKERS, query, send } from "./api.js";
 import { el, text } from "./dom.js";
 import { plural } from "./format.js";
 import { readable } from "./log_line.js";
 import { panel } from "./panel.js";
+import { whenHidden, whenSeen } from "./seen.js";
 
 const FIRST = 200;
 const MOST = 3000;
@@ -19,7 +20,10 @@ export function logs(tenant) {
   const bottom = el("button", { type: "button", hidden: true, on: { click: () => down() } }, "To the end");
   const said = el("span", { class: "quiet small", role: "status" });
   const element = panel("logs", "Log", el("span", { class: "row" }, said, bottom, pause), box);
-  const aborter = new AbortController();
+  let aborter = new AbortController();
+  let left = false;
+  // What is shown is from an earlier connection, and this one begins with the same lines.
+  let again = false;
   let paused = false;
   let waiting = [];
   let scheduled = false;
@@ -53,9 +57,14 @@ export function logs(tenant) {
     if (paused || waiting.length === 0) return tell();
     const fresh = waiting.slice(-MOST);
     waiting = [];
+    const place = box.scrollTop;
+    const [follows, anew] = [atEnd, again];
+    if (anew) box.replaceChildren();
+    again = false;
     box.append(...fresh.map(shown));
     while (box.children.length > MOST) box.firstChild.remove();
-    if (atEnd) down();
+    if (follows) down();
+    else if (anew) box.scrollTop = place;
   }
   function shown(line) {
     const { level, at, head, rest } = readable(line);
@@ -63,10 +72,12 @@ export function logs(tenant) {
   }
 
   async function follow() {
-    const path = `${WORKERS}/logs${query({ tenant_id: tenant, lines: FIRST, follow: true })}`;
+    aborter = new AbortController();
+    const lines = Math.max(FIRST, Math.min(MOST, box.children.length + waiting.length));
+    const path = `${WORKERS}/logs${query({ tenant_id: tenant, lines, follow: true })}`;
     const response = await send("GET", path, { signal: aborter.signal });
     waiting = [];
-    box.replaceChildren();
+    again = box.children.length > 0;
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
@@ -83,17 +94,26 @@ export function logs(tenant) {
     }
   }
   async function forever() {
-    for (let failures = 0; !aborter.signal.aborted; failures += 1) {
+    for (let failures = 0; !left; failures += 1) {
+      await whenSeen();
+      if (left) return;
       try {
         await follow();
         failures = 0;
       } catch (error) {
-        if (error.name === "AbortError" || error.status === 401 || error.status === 403) return;
+        if (error.status === 401 || error.status === 403) return;
+        if (document.hidden) continue;
         if (error.status > 0) text(said, error.message);
       }
       await new Promise((resolve) => setTimeout(resolve, DELAYS[Math.min(failures, DELAYS.length - 1)]));
     }
   }
+  const stop = whenHidden(() => aborter.abort());
+  const leave = () => {
+    left = true;
+    stop();
+    aborter.abort();
+  };
   forever();
-  return { element, leave: () => aborter.abort() };
+  return { element, leave };
 }

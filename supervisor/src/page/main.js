@@ -10,7 +10,7 @@ import { loginView } from "./login_view.js";
 import { announce, failure } from "./notices.js";
 import { settled } from "./panel.js";
 import { showParts } from "./parts.js";
-import { forget, login, logout, may, resume, session, tokenOfLink } from "./session.js";
+import { forget, logout, may, resume, session, tokenOfLink } from "./session.js";
 import { tell } from "./telling.js";
 import { tenantView } from "./tenant_view.js";
 
@@ -56,8 +56,16 @@ function signIn(why) {
   show(loginView, why, enter);
 }
 
-/** Somebody is logged in. */
+/** Asks whether the token of a link is to be used. A session goes on meanwhile. */
+function offer(token) {
+  header();
+  content.className = "";
+  show(loginView, null, enter, { token, who: session(), stay: live ? route : enter });
+}
+
+/** Somebody is logged in, perhaps instead of somebody else. */
 function enter() {
+  fleet.clear();
   header();
   route();
   live?.close();
@@ -119,8 +127,11 @@ function banner(words) {
 }
 
 byId("logout").addEventListener("click", async () => {
-  await logout().catch(() => {});
-  signIn(null);
+  try {
+    signIn(await logout());
+  } catch (error) {
+    failure("You are still logged in: logging out has failed", error);
+  }
 });
 byId("keys").addEventListener("click", showKeys);
 byId("skip").addEventListener("click", (event) => {
@@ -130,7 +141,7 @@ byId("skip").addEventListener("click", (event) => {
 });
 addEventListener("hashchange", () => {
   const token = tokenOfLink();
-  if (token) return begin(token);
+  if (token) return offer(token);
   route();
   view?.focus();
 });
@@ -145,8 +156,9 @@ listen(() => {
 
 async function begin(token) {
   try {
-    const who = token ? await login(token) : await resume();
-    if (who) enter();
+    const who = await resume();
+    if (token) offer(token);
+    else if (who) enter();
     else signIn(null);
   } catch (error) {
     if (error.status === 0) setTimeout(() => begin(token), 1000);

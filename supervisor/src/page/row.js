@@ -3,7 +3,7 @@
 import { show as showState } from "./badge.js";
 import { controls, isPaused } from "./controls.js";
 import { attribute, el, text } from "./dom.js";
-import { bytes, count, moment, rate, utc } from "./format.js";
+import { bytes, count, isEndless, moment, rate, utc } from "./format.js";
 import { nameOf } from "./orders.js";
 import { draw, sparkline } from "./sparkline.js";
 
@@ -56,7 +56,7 @@ export function line(withControls, onChoose) {
     attribute(link, "title", row.name);
     text(number, String(row.tenant_id));
     showState(state, row.state, row.reason);
-    text(pause, isPaused(row) ? `paused to ${moment(row.paused_until)}` : row.desired === "down" && row.state !== "STOPPED" ? "down" : "");
+    text(pause, isPaused(row) ? (isEndless(row.paused_until) ? "paused" : `paused to ${moment(row.paused_until)}`) : row.desired === "down" && row.state !== "STOPPED" ? "down" : "");
     text(workers, `${row.running}/${row.workers}`);
     attribute(workers, "class", row.running < row.workers && row.desired === "up" ? "short" : null);
     text(ready, count(row.messages_ready));

@@ -36,13 +36,18 @@ export async function login(token) {
   return keep(await call("POST", PATH, { body: { token }, quiet401: true }));
 }
 
-/** Ends the session on the server too. */
+/** Ends the session on the server too; what is to be said of it. Where that fails, it is still there. */
 export async function logout() {
+  let words = null;
   try {
     await call("DELETE", PATH, { quiet401: true });
-  } finally {
-    keep(null);
+  } catch (problem) {
+    // It has ended already, or until a restart at least.
+    if (problem.code === "session_not_written") words = problem.message;
+    else if (problem.status !== 401) throw problem;
   }
+  keep(null);
+  return words;
 }
 
 /** The session has ended by itself. */

@@ -1,8 +1,14 @@
 // A tenant's settings: read, changed, and refused where somebody else was faster.
 
 import { WORKERS, call, query } from "./api.js";
+import { may } from "./session.js";
 
 const PATH = `${WORKERS}/config`;
+/** More the API gives nobody. */
+export const MOST_WORKERS = 64;
+
+/** How many workers this role may ask for; what is there already may always stay. */
+export const mostWorkers = (effective) => Math.max(may.everybody() ? MOST_WORKERS : effective.workers_max, effective.workers);
 
 /** The document of one tenant with its ETag. */
 export async function readSettings(tenant) {

@@ -6,7 +6,7 @@ import { controls, isPaused } from "./controls.js";
 import { credentials } from "./credentials.js";
 import { attribute, el, text } from "./dom.js";
 import { fleet, onFleet } from "./fleet.js";
-import { bytes, count, moment, rate } from "./format.js";
+import { bytes, count, rate, untilWords } from "./format.js";
 import { letters } from "./letters.js";
 import { logs } from "./logs.js";
 import { may } from "./session.js";
@@ -49,7 +49,7 @@ export function tenantView(parent, tenant) {
     }
     text(title, row.name ? `${row.name}` : `Tenant ${tenant}`);
     showState(state, row.state);
-    const paused = isPaused(row) ? `Paused until ${moment(row.paused_until)}. ` : "";
+    const paused = isPaused(row) ? `Paused ${untilWords(row.paused_until)}. ` : "";
     text(reason, `Tenant ${tenant} · ${paused}${row.reason}`);
     attribute(reason, "title", row.last_exit?.detail ?? null);
     TILES.forEach(([, value], index) => text(values[index], value(row)));

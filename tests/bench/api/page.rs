@@ -34,6 +34,7 @@ pub(crate) fn browse(login: &str, address: &str) -> Outcome<()> {
     runtime.block_on(async {
         let browser = Browser::open(Screen::Desktop).await;
         browser.go(login).await;
+        browser.click("form.login button[type=submit]").await;
         let rows = "document.querySelector('.space .line') !== null";
         browser.until("somebody is logged in and sees tenants", rows).await;
         let mut paints = Vec::new();

@@ -52,7 +52,7 @@ const FRAMES: &str = "
 
 impl Browser {
     /// Loads the page anew and waits for its table. Somebody must be logged in already, as an admin: go to
-    /// `http://ADDRESS/#login=TOKEN` once and wait for `.space .line` before. The profile's cache is not used.
+    /// `http://ADDRESS/#login=TOKEN` once, press the form's button and wait for `.space .line` before. The profile's cache is not used.
     pub async fn paint(&self, address: &str) -> Paint {
         self.devtools("Network.setCacheDisabled", json!({"cacheDisabled": true})).await;
         // Away first: an address that differs in its fragment only would load nothing.

@@ -153,6 +153,8 @@ fn is_same(before: &FleetView, now: &FleetView, tenant: TenantId) -> bool {
         && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
         && before.tenants.get(&tenant) == now.tenants.get(&tenant)
         && (Arc::ptr_eq(&before.names, &now.names) || before.names.get(&tenant) == now.names.get(&tenant))
+        && (Arc::ptr_eq(&before.overrides, &now.overrides)
+            || before.overrides.0.get(&tenant) == now.overrides.0.get(&tenant))
         && same_queues()
 }
 
@@ -168,4 +170,40 @@ fn print(mut row: TenantRow) -> u64 {
 
 fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::tests::fleet::{synthetic, tenant},
+        runtime::overrides::{Override, Overrides, TenantOverrides},
+    };
+
+    fn paused(view: &Arc<FleetView>, seconds: u64) -> Arc<FleetView> {
+        let until = Some(SystemTime::now() + Duration::from_secs(seconds));
+        let set = TenantOverrides {
+            queues: [("transform".parse().unwrap(), Override { paused_until: until, ..Override::default() })].into(),
+            revision: 1,
+            updated_at: SystemTime::UNIX_EPOCH,
+            updated_by: "somebody".to_owned(),
+        };
+        let overrides = Arc::new(Overrides([(tenant(2), set)].into()));
+        Arc::new(FleetView { overrides, ..FleetView::clone(view) })
+    }
+
+    #[test]
+    fn a_pause_that_changes_no_worker_is_told_at_once_and_to_its_tenant_only() {
+        let mut told = Told::default();
+        let seen = Seen::default();
+        let view = Arc::new(synthetic(3));
+        let mut tenants = |view: &Arc<FleetView>| -> Vec<TenantId> {
+            changes(&mut told, &seen, view, |_| false).into_iter().map(|(tenant, _)| tenant).collect()
+        };
+        assert!(tenants(&view).is_empty(), "the first time");
+        assert!(tenants(&view).is_empty(), "nothing has changed");
+        let first = paused(&view, 600);
+        assert_eq!(tenants(&first), [tenant(2)]);
+        assert_eq!(tenants(&paused(&view, 1200)), [tenant(2)], "a longer one");
+    }
 }
