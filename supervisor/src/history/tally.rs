@@ -315,7 +315,7 @@ mod tests {
             dead_letters: [u64::MAX; REASONS.len()],
         };
         for messages in [[1, 1, 0], [u64::MAX, u64::MAX, u64::MAX]] {
-            let counters = Some(Box::new(counters.clone()));
+            let counters = Some(Box::new(counters));
             tally.looked(&liar, 1, Look { cpu_seconds: 1.0, messages: Some(messages), counters });
             assert_eq!(done(&tally).1, 10);
         }

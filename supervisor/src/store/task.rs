@@ -81,13 +81,12 @@ impl StoreTask {
             connect(&url, "etl-supervisor").await.map_err(|error| in_one_line(&error))?;
         if self.settings.migrate && !self.migrated {
             let mut migrating = pin!(migrate(self.settings.clone()));
-            match time::timeout(AT_ONCE, &mut migrating).await {
-                Ok(migrated) => migrated?,
-                Err(_) => {
-                    // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
-                    self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
-                    migrating.await?;
-                }
+            if let Ok(migrated) = time::timeout(AT_ONCE, &mut migrating).await {
+                migrated?;
+            } else {
+                // Another migration may hold it up for as long as it takes; until then the last known tenants serve.
+                self.say(false, format!("connected to {shown}; its schema is being brought up to date"));
+                migrating.await?;
             }
             self.migrated = true;
         }
