@@ -1,6 +1,6 @@
 //! What workers write: kept within bounds and shown whole, and `top` in a terminal.
 
-use std::{fmt::Write, fs, os::unix::fs::MetadataExt, path::Path, process::Stdio};
+use std::{collections::BTreeMap, fmt::Write, fs, os::unix::fs::MetadataExt, path::Path, process::Stdio};
 
 use system_tests::{SOON, Setup, Supervisor, eventually};
 use tokio::{
@@ -21,6 +21,14 @@ fn talking(keep: u32) -> Setup {
         .set("queues.transform", "log_keep", &keep.to_string())
         .set("queues.transform", "command", &format!("[\"sh\", \"-c\", '''{TALKER}''', \"@HERE@/home\"]"))
 }
+
+/// Numbered lines with the number of the process, so many that they are rotated, until it has been enough.
+const CHATTERER: &str = r#"
+    from=0
+    until [ -e "$0/enough" ]; do
+        seq -f "P$ETL_INCARNATION %.0f." "$from" "$((from + 29999))"; from=$((from + 30000)); sleep 0.2
+    done
+    echo "P$ETL_INCARNATION end."; exec sleep 600"#;
 
 fn everything(directory: &Path) -> String {
     let current = directory.join("log/transform-1-1.log");
@@ -74,25 +82,66 @@ async fn a_flood_over_several_processes_is_kept_whole_and_followed_whole() {
 
 #[tokio::test]
 async fn a_keeper_that_is_killed_again_and_again_costs_no_line() {
-    let mut supervisor = Supervisor::prepare(&talking(20));
+    let command = format!("[\"sh\", \"-c\", '''{CHATTERER}''', \"@HERE@/home\"]");
+    let mut supervisor = Supervisor::prepare(&talking(20).set("queues.transform", "command", &command));
     supervisor.start_brain().await;
-    for _ in 0..4 {
-        supervisor.kill_keeper().await;
-        supervisor.until("there is a keeper again", |status| status.supervisor.parts["keeper"].ok).await;
-    }
     let directory = supervisor.directory().to_owned();
+    let rotated = async |times: usize| {
+        eventually("it has been rotated", 2 * SOON, async || {
+            let current = directory.join("log/transform-1-1.log");
+            let older = (1..=20).filter(|number| current.with_extension(format!("log.{number}")).exists()).count();
+            if older >= times { Ok(()) } else { Err(format!("{older} of {times} times")) }
+        })
+        .await;
+    };
+    for times in 1..=4 {
+        rotated(times).await;
+        let killed = supervisor.kill_keeper().await;
+        let is_another = |pid: i32| pid != killed;
+        supervisor
+            .until("there is another keeper", |status| status.supervisor.keeper_pid.is_some_and(is_another))
+            .await;
+    }
+    rotated(5).await;
+    fs::write(directory.join("home/enough"), "").unwrap();
     let read = eventually("the last process has written its lines", 4 * SOON, async || {
         let text = everything(&directory);
-        if text.ends_with("line 1199999\n") {
-            Ok(text)
-        } else {
-            Err(text.lines().last().unwrap_or_default().to_owned())
-        }
+        if text.ends_with(" end.\n") { Ok(text) } else { Err(text.lines().last().unwrap_or_default().to_owned()) }
     })
     .await;
-    // A process that was killed in the middle of its lines has left out the rest: numbers grow, and none is there twice.
-    let numbers: Vec<u64> = read.split("line ").filter_map(|line| line.trim_end().parse().ok()).collect();
-    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1] || pair[1] % 300_000 == 0), "a line is there twice");
+    assert!(!directory.join("log/transform-1-1.log.20").exists(), "nothing was too old to be kept");
+    let processes = lines_of_each(&read);
+    assert!(processes.len() > 1, "the keeper's end was the worker's: {processes:?}");
+}
+
+/// How many lines of each process are there. Each begins at 0, and leaves out and repeats nothing; one that was killed
+/// may have written half of its last line.
+fn lines_of_each(text: &str) -> BTreeMap<u64, u64> {
+    let mut counts = BTreeMap::new();
+    let (mut now, mut is_broken) = (None, true);
+    let Some(text) = text.strip_prefix('P') else { panic!("{:?}", text.get(..40)) };
+    for line in text.split('P') {
+        let Some((process, number)) =
+            line.strip_suffix(".\n").or_else(|| line.strip_suffix('.')).and_then(|line| line.split_once(' '))
+        else {
+            assert!(!is_broken, "{line:?} after another broken line");
+            is_broken = true;
+            continue;
+        };
+        let process: u64 = process.parse().unwrap();
+        if now != Some(process) {
+            assert!(counts.insert(process, 0).is_none(), "{process} comes back");
+            now = Some(process);
+            is_broken = false;
+        }
+        assert!(!is_broken, "{line:?} after a broken line");
+        let count = counts.get_mut(&process).unwrap();
+        if number != "end" {
+            assert_eq!(number.parse(), Ok(*count), "of process {process}");
+            *count += 1;
+        }
+    }
+    counts
 }
 
 #[tokio::test]

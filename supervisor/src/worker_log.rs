@@ -4,10 +4,11 @@
 //! taken away from its writer, who may be any program: its beginning is copied to a new `.log.1` and then removed from it. So that
 //! neither a keeper that was killed in between nor a reader in the middle of it takes a byte twice or leaves one out, every byte has a
 //! position that never changes: it is the so-manieth that was ever written to that file, and an attribute of each file says at
-//! which position it begins.
+//! which position it begins. The name of the stream of bytes is drawn by lot: an inode's number is given to another file some day.
 
 use std::{
     fs::{File, OpenOptions},
+    hash::{BuildHasher, RandomState},
     io::{self, ErrorKind},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -23,6 +24,9 @@ use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 
 /// Most older files of one worker.
 pub(crate) const MOST_KEPT: u32 = 20;
+
+/// So often a file is looked at again that was changed in the meantime. Its writer may be anybody.
+pub(crate) const MOST_LOOKS: u32 = 100;
 
 const ATTRIBUTE: &str = "user.etl-supervisor.log";
 
@@ -50,36 +54,59 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<Option<
 /// What an attribute says of a file. One without any is whole: a stream of its own from its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// The inode of the file that the bytes were written to: positions in different streams have nothing to do with each other.
+    /// What the bytes were written to: positions in different streams have nothing to do with each other.
     pub(crate) stream: u64,
     /// The position of the file's first byte.
     pub(crate) base: u64,
     /// So many bytes at the beginning, a hole by now, are being cut off. Whether it has happened shows in the hole itself.
     pub(crate) cutting: u64,
+    /// Everything before this position has been removed. What is there nevertheless was written to a file that had been emptied.
+    pub(crate) removed: u64,
 }
 
 impl Mark {
+    /// That of a new file.
+    pub(crate) fn new() -> Self {
+        Self { stream: RandomState::new().hash_one(0), base: 0, cutting: 0, removed: 0 }
+    }
+
     /// Reads it.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
+        match Self::written(file)? {
+            Some(mark) => Ok(mark),
+            // No stream has ever been called so by an attribute, unless this file's own.
+            None => Ok(Self { stream: !file.metadata()?.ino(), base: 0, cutting: 0, removed: 0 }),
+        }
+    }
+
+    /// Reads it, where there is one.
+    pub(crate) fn written(file: &File) -> io::Result<Option<Self>> {
         let mut value = [0; 96];
-        let whole = || Ok(Self { stream: file.metadata()?.ino(), base: 0, cutting: 0 });
         let length = match fgetxattr(file, ATTRIBUTE, &mut value) {
             Ok(length) => length,
             // The second: no such thing here, so nobody can have set it.
-            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => return whole(),
+            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
         let mut numbers = str::from_utf8(&value[..length]).unwrap_or_default().split(' ').map(str::parse);
-        match (numbers.next(), numbers.next(), numbers.next()) {
-            (Some(Ok(stream)), Some(Ok(base)), Some(Ok(cutting))) => Ok(Self { stream, base, cutting }),
-            _ => whole(),
-        }
+        Ok(match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(stream)), Some(Ok(base)), Some(Ok(cutting))) => {
+                let removed = numbers.next().and_then(Result::ok).unwrap_or_default();
+                Some(Self { stream, base, cutting, removed })
+            }
+            _ => None,
+        })
+    }
+
+    /// That of a file that somebody has emptied: everybody calls what is written to it from then on the same.
+    pub(crate) const fn emptied(self) -> Self {
+        Self { stream: self.stream.wrapping_add(0x9e37_79b9_7f4a_7c15), cutting: 0, removed: self.base, ..self }
     }
 
     /// Writes it.
     pub(crate) fn set(self, file: &File) -> io::Result<()> {
-        let Self { stream, base, cutting } = self;
-        let value = format!("{stream} {base} {cutting}");
+        let Self { stream, base, cutting, removed } = self;
+        let value = format!("{stream} {base} {cutting} {removed}");
         Ok(fsetxattr(file, ATTRIBUTE, value.as_bytes(), XattrFlags::empty())?)
     }
 }
@@ -100,7 +127,7 @@ pub(crate) struct Extent {
 impl Extent {
     /// Looks.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        loop {
+        for _ in 0..MOST_LOOKS {
             let mark = Mark::of(file)?;
             let hole = hole(file)?;
             let length = file.metadata()?.len();
@@ -110,8 +137,10 @@ impl Extent {
             }
             let cut = mark.cutting > 0 && hole < mark.cutting;
             let base = if cut { mark.base + mark.cutting } else { mark.base };
-            return Ok(Self { stream: mark.stream, base, first: base + hole.min(length), end: base + length });
+            let stream = if base + hole < mark.removed { mark.emptied().stream } else { mark.stream };
+            return Ok(Self { stream, base, first: base + hole.min(length), end: base + length });
         }
+        Err(io::Error::other("the file is being changed all the time"))
     }
 
     /// The same but for what has been written since.

@@ -5,7 +5,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, Seek},
+    os::unix::fs::FileExt,
     path::Path,
 };
 
@@ -22,22 +23,45 @@ pub(super) const BLOCK: u64 = 64 * 1024;
 /// Removed at once: about a millisecond's work.
 const PIECE: u64 = 8 * 1024 * 1024;
 
+/// More steps than a file of this size needs. Who needs more has a writer who fills the hole again.
+pub(super) const fn most_steps(size: u64) -> u64 {
+    32 + 4 * (size >> 20)
+}
+
+/// What is to be said of a log that takes more.
+pub(super) fn never_done() -> io::Error {
+    io::Error::other("what is removed from its beginning is written again")
+}
+
 /// Does everything at once.
 pub(super) fn settle(log: &File, path: &Path) -> io::Result<()> {
-    while step(log, path)? {}
-    Ok(())
+    for _ in 0..most_steps(log.metadata()?.len()) {
+        if !step(log, path)? {
+            return Ok(());
+        }
+    }
+    Err(never_done())
 }
 
 /// Does a part of it; whether there is more to do.
 pub(super) fn step(log: &File, path: &Path) -> io::Result<bool> {
-    let mark = Mark::of(log)?;
+    // One without has never been copied.
+    let Some(mark) = Mark::written(log)? else { return Ok(false) };
     let hole = hole(log)?;
     if mark.cutting > 0 {
         return cut(log, mark, hole);
     }
     let first = mark.base + hole;
+    if first < mark.removed {
+        mark.emptied().set(log)?;
+        return Ok(true);
+    }
     if let Some(copy) = worker_log::open(&older(path, 1), OpenOptions::new().read(true))? {
         let copy = Extent::of(&copy)?;
+        if copy.stream == mark.stream && mark.base + log.metadata()?.len() < copy.end {
+            mark.emptied().set(log)?;
+            return Ok(true);
+        }
         if copy.stream == mark.stream && (copy.first..copy.end).contains(&first) {
             punch(log, hole, copy.end - mark.base)?;
             return Ok(true);
@@ -52,11 +76,24 @@ pub(super) fn step(log: &File, path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether what is removed from this file, which is empty, shows as a hole: without that nobody knows what has been removed.
+pub(super) fn shows_holes(mut file: &File) -> io::Result<bool> {
+    for at in (0..2 * BLOCK).step_by(4096) {
+        file.write_all_at(&[b'\n'; 4096], at)?;
+    }
+    let shows = punch(file, 0, BLOCK).is_ok() && hole(file)? == BLOCK;
+    file.set_len(0)?;
+    // Looking for a hole moves it.
+    file.rewind()?;
+    Ok(shows)
+}
+
 /// Makes a hole of a part of this; a position stays what it is.
 pub(super) fn punch(log: &File, from: u64, to: u64) -> io::Result<()> {
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     fallocate(log, flags, offset(from)?, offset(PIECE.min(to - from))?)?;
-    Ok(())
+    // Or it would be done again for ever.
+    if hole(log)? <= from { Err(never_done()) } else { Ok(()) }
 }
 
 /// Cuts off the hole that the mark speaks of, or notes that this has been done. All positions move with it, in one step that no
@@ -66,7 +103,7 @@ fn cut(log: &File, mark: Mark, hole: u64) -> io::Result<bool> {
         match fallocate(log, FallocateFlags::FALLOC_FL_COLLAPSE_RANGE, 0, offset(mark.cutting)?) {
             Ok(()) => {}
             Err(Errno::EOPNOTSUPP | Errno::EINVAL) => {
-                Mark { cutting: 0, ..mark }.set(log)?;
+                Mark { cutting: 0, removed: mark.base + hole, ..mark }.set(log)?;
                 return Ok(false);
             }
             Err(errno) => return Err(errno.into()),

@@ -13,7 +13,7 @@ use nix::libc;
 use super::log_cut;
 use crate::{
     settings::Queue,
-    worker_log::{self, MOST_KEPT, current, older},
+    worker_log::{self, MOST_KEPT, Mark, current, older},
 };
 
 /// Where a copy is made that is not whole yet.
@@ -32,22 +32,35 @@ pub(crate) fn open(directory: &Path, worker: &WorkerName, queue: &Queue) -> io::
             tracing::warn!(%worker, %error, "log file not rotated");
         }
     }
-    OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_NOCTTY).open(path)
+    // Fewer may be wanted than there were, and a log that stays small is never set aside.
+    for number in queue.log_keep + 1..=MOST_KEPT {
+        let _ = fs::remove_file(older(&path, number));
+    }
+    let flags = libc::O_NOFOLLOW | libc::O_NOCTTY;
+    let log = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    if log.metadata()?.len() == 0 && matches!(Mark::written(&log), Ok(None)) {
+        // Where no attributes are kept it goes without, and is only ever renamed.
+        let _ = Mark::new().set(&log);
+    }
+    Ok(log)
 }
 
 fn set_aside(path: &Path, queue: &Queue) -> io::Result<()> {
     gone(fs::remove_file(unfinished(path)))?;
     // Before its name says something else: what is in `.log.1` already and was to be removed here must not be there twice.
     if let Some(log) = worker_log::open(path, OpenOptions::new().read(true).write(true))? {
-        log_cut::settle(&log, path)?;
+        if let Err(error) = log_cut::settle(&log, path) {
+            // Lines that are there twice are better than a file that grows until its writer is killed for it.
+            tracing::warn!(path = %path.display(), %error, "what was copied of a log file is not removed from it");
+        }
         if log.metadata()?.len() <= queue.log_max_size {
             return Ok(());
         }
     }
+    make_room(path, queue.log_keep)?;
     if queue.log_keep == 0 {
         return fs::remove_file(path);
     }
-    make_room(path, queue.log_keep)?;
     fs::rename(path, older(path, 1))
 }
 
@@ -110,6 +123,7 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
         print("ninth", 0);
         assert_eq!(read(""), "ninth");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "and none is there");
     }
 
     #[test]

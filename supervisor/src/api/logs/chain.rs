@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::worker_log::{Extent, MOST_KEPT, older, open};
+use crate::worker_log::{Extent, MOST_KEPT, MOST_LOOKS, older, open};
 
 /// A part of the output: bytes of one file, by their positions.
 #[derive(Debug)]
@@ -32,12 +32,14 @@ pub(super) enum Found {
 
 impl Piece {
     /// Looks at the next bytes. However the file is cut meanwhile, it is those that belong there.
-    pub(super) fn read(&self, block: &mut [u8]) -> io::Result<Found> {
-        loop {
+    pub(super) fn read(&mut self, block: &mut [u8]) -> io::Result<Found> {
+        for _ in 0..MOST_LOOKS {
             if self.at >= self.until {
                 return Ok(Found::Bytes(0));
             }
             let extent = Extent::of(&self.file)?;
+            // Another one once somebody has emptied the file.
+            self.stream = extent.stream;
             if self.at < extent.first {
                 return Ok(Found::Removed(extent.first));
             }
@@ -50,6 +52,7 @@ impl Piece {
                 return Ok(Found::Bytes(read));
             }
         }
+        Err(io::Error::other("the file is being changed all the time"))
     }
 }
 

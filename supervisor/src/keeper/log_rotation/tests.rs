@@ -11,36 +11,39 @@ use super::*;
 
 const KIB: u64 = 1024;
 
-fn worker() -> WorkerName {
+pub(super) fn worker() -> WorkerName {
     "transform-7-1".parse().unwrap()
 }
 
-fn queue(max_size: u64, keep: u32) -> Queue {
+pub(super) fn queue(max_size: u64, keep: u32) -> Queue {
     Queue { log_max_size: max_size, log_keep: keep, ..Queue::default() }
 }
 
 /// Where files can be cut, and where they can only be given a hole.
-fn places() -> Vec<TempDir> {
+pub(super) fn places() -> Vec<TempDir> {
     let places = vec![tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap()];
-    places.into_iter().filter(|place| Mark::of(&probe(place)).unwrap().set(&probe(place)).is_ok()).collect()
+    let takes_attributes = |place: &TempDir| Mark::of(&probe(place)).unwrap().set(&probe(place)).is_ok();
+    let places: Vec<_> = places.into_iter().filter(takes_attributes).collect();
+    assert!(!places.is_empty(), "there is nowhere to try it");
+    places
 }
 
 fn probe(place: &TempDir) -> File {
     OpenOptions::new().write(true).create(true).truncate(false).open(place.path().join("probe")).unwrap()
 }
 
-fn rotate(directory: &Path, queue: &Queue) {
+pub(super) fn rotate(directory: &Path, queue: &Queue) {
     let mut rotations = Rotations::new(directory.to_owned());
     rotations.ask(worker(), queue);
     while rotations.step() {}
 }
 
-fn log(directory: &Path) -> File {
+pub(super) fn log(directory: &Path) -> File {
     OpenOptions::new().append(true).create(true).open(current(directory, &worker())).unwrap()
 }
 
 /// Everything that is there, the oldest first, without holes.
-fn everything(directory: &Path) -> String {
+pub(super) fn everything(directory: &Path) -> String {
     let path = current(directory, &worker());
     let older = (1..=worker_log::MOST_KEPT).rev().map(|number| older(&path, number));
     let mut text = Vec::new();
@@ -53,11 +56,19 @@ fn everything(directory: &Path) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn lines(numbers: impl Iterator<Item = u32>) -> String {
+pub(super) fn lines(numbers: impl Iterator<Item = u32>) -> String {
     numbers.fold(String::new(), |mut text, number| {
         let _ = writeln!(text, "line {number}");
         text
     })
+}
+
+fn wait_for(path: &Path) {
+    let until = Instant::now() + Duration::from_mins(1);
+    while !path.exists() {
+        assert!(Instant::now() < until, "{} is never there", path.display());
+        thread::yield_now();
+    }
 }
 
 fn names(directory: &Path) -> usize {
@@ -76,6 +87,11 @@ fn a_writer_that_never_stops_loses_no_line_and_gets_none_twice() {
                 let mut log = log(directory);
                 for number in 0..last {
                     log.write_all(format!("line {number}\n").as_bytes()).unwrap();
+                    let part = number / 100_000 + 1;
+                    if number % 100_000 == 99_999 && part < 4 {
+                        // Enough for one more rotation, however slow whoever does it is.
+                        wait_for(&older(&current(directory, &worker()), part));
+                    }
                 }
                 done.store(true, Ordering::Relaxed);
             });
