@@ -57,7 +57,6 @@ pub(super) enum Grant {
 }
 
 /// What a request wants to do. Every endpoint asks for exactly one.
-#[allow(dead_code, reason = "the endpoints of settings, queues, jobs, events and audit are on their way")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permission {
     /// Start, stop and restart all workers.
@@ -175,6 +174,11 @@ impl Caller {
             Self::Jwt(subject) => subject.grant,
             Self::Session { who, .. } => who.grant(),
         }
+    }
+
+    /// Whose it is; `None`: an admin.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.grant().parts().1
     }
 
     /// From when on it is nobody any more; `None`: that is not settled.

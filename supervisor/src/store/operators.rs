@@ -123,6 +123,11 @@ impl StoreError {
         matches!(self, Self::Slow { .. }) || self.code().is_some_and(|code| LIMITS.contains(code))
     }
 
+    /// The database has understood, and will never take this: it is no value of its types, or against a rule of the table.
+    pub fn is_refused_data(&self) -> bool {
+        self.code().is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("23"))
+    }
+
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Failed { source, .. } => source.code(),
