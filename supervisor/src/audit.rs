@@ -13,6 +13,8 @@ use tokio::{
     time,
 };
 
+#[cfg(test)]
+pub(crate) mod heard;
 mod spill;
 mod writer;
 

@@ -39,6 +39,8 @@ pub(super) enum Caller {
 pub(super) struct Subject {
     /// `sub`, fit for a log line.
     pub(super) name: String,
+    /// The hash of `sub`: of two that are fitted to one name, each stays somebody else.
+    pub(super) identity: String,
     /// What the token's claims come to.
     pub(super) grant: Grant,
     /// Until when the platform vouches.

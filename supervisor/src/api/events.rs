@@ -56,7 +56,7 @@ pub(super) async fn stream(
     seat.follow(&caller)?;
     // Before anything is looked up: a row that changes meanwhile is told.
     let rows = wanted.rows.then(|| api.live.subscribe());
-    let opening = resume::open(&api, only, last).await;
+    let opening = resume::open(&api, &caller, only, last).await;
     let following = Following::new(api, caller, only, rows, opening);
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),

@@ -231,3 +231,46 @@ async fn insert(store: &OperatorStore, entries: &[Entry]) -> Result<(), StoreErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::audit::{AuditLog, spill::tests::entry};
+
+    /// A log whose database takes connections and says nothing.
+    async fn silent() -> (TempDir, PathBuf, AuditLog, AuditWriter, TcpListener) {
+        let directory = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://etl@{}/etl?sslmode=disable", silent.local_addr().unwrap());
+        let database = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
+        let (log, writer) = AuditLog::new(directory.path(), Some(database), None);
+        let spill = directory.path().join("audit.spill");
+        (directory, spill, log, writer, silent)
+    }
+
+    #[tokio::test]
+    async fn at_the_end_nothing_is_lost_with_a_database_that_does_not_answer() {
+        let (_directory, spill, log, writer, silent) = silent().await;
+        tokio::spawn(writer.run());
+        log.record(entry("1"));
+        // The writer waits for it by now.
+        let _connection = silent.accept().await.unwrap();
+        log.record(entry("2"));
+        log.flush().await;
+        let text = fs::read_to_string(spill).unwrap();
+        assert!(text.contains("\"entry\":\"1\"") && text.contains("\"entry\":\"2\""), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_not_tried_again_at_once() {
+        let (_directory, spill, _log, mut writer, _silent) = silent().await;
+        fs::create_dir(spill).unwrap();
+        assert!(!writer.unspill().await);
+        assert!(writer.retry_at.is_some_and(|at| at > Instant::now() + Duration::from_secs(10)));
+    }
+}
