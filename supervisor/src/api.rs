@@ -27,7 +27,7 @@ use crate::{
     page,
     reconcile::Republished,
     runtime::{Handle, view::Sample},
-    settings::{Api as ApiSettings, Auth, Broker, Database, Runtime},
+    settings::{Api as ApiSettings, Auth, Broker, Database, MetricsAccess, Runtime},
     spans::Spans,
     store::OperatorStore,
 };
@@ -113,8 +113,6 @@ pub struct ApiContext {
     pub audit: AuditLog,
     /// Where spans go.
     pub spans: Spans,
-    /// Whether anybody may read the metrics; else it takes an admin.
-    pub metrics_are_open: bool,
     /// Looks at a process now; `None`: status shows the sample in the view.
     pub look: Option<LookAtProcess>,
 }
@@ -191,7 +189,7 @@ fn router(api: Arc<Api>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate))
         .routes(routes!(session::begin));
     let mut metrics = OpenApiRouter::new().routes(routes!(metrics::read));
-    if !api.context.metrics_are_open {
+    if api.context.api.metrics != MetricsAccess::Open {
         metrics = metrics.route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
     }
     let (router, description) = OpenApiRouter::with_openapi(openapi::frame())

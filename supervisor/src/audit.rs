@@ -1,6 +1,6 @@
 //! Who did what: entries go to the log at once and to the database as soon as it takes them, each exactly once.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use etl_shared::{
     TenantId,
@@ -9,10 +9,12 @@ use etl_shared::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time,
 };
 
+#[cfg(test)]
+pub(crate) mod heard;
 mod spill;
 mod writer;
 
@@ -50,6 +52,27 @@ pub struct Entry {
     pub correlation_id: Option<String>,
 }
 
+impl Entry {
+    /// The database has no zero byte in a text, and would take none of the entries beside one that has it.
+    fn leave_out_zeros(&mut self) {
+        let texts = [&mut self.entry, &mut self.at, &mut self.actor, &mut self.source, &mut self.action];
+        for text in texts.into_iter().chain(&mut self.correlation_id) {
+            text.retain(|letter| letter != '\0');
+        }
+        without_zeros(&mut self.detail);
+    }
+}
+
+fn without_zeros(value: &mut Value) {
+    match value {
+        Value::String(text) => text.retain(|letter| letter != '\0'),
+        Value::Array(values) => values.iter_mut().for_each(without_zeros),
+        // Names are this program's own.
+        Value::Object(fields) => fields.values_mut().for_each(without_zeros),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 #[derive(Debug)]
 enum Note {
     Entry(Box<Entry>),
@@ -59,7 +82,11 @@ enum Note {
 
 /// Where entries are handed in. Nobody waits for a disk or a database here.
 #[derive(Debug, Clone)]
-pub struct AuditLog(mpsc::Sender<Note>);
+pub struct AuditLog {
+    notes: mpsc::Sender<Note>,
+    /// Has the writer give up waiting for a database: what it holds is to be on a disk now.
+    hurry: Arc<Notify>,
+}
 
 impl AuditLog {
     /// The log, and whoever writes it down, into this directory while there is no database.
@@ -69,18 +96,21 @@ impl AuditLog {
         keep: Option<Duration>,
     ) -> (Self, AuditWriter) {
         let (sender, notes) = mpsc::channel(WAITING);
-        (Self(sender), AuditWriter::new(notes, state_directory, database, keep))
+        let hurry = Arc::<Notify>::default();
+        let writer = AuditWriter::new(notes, Arc::clone(&hurry), state_directory, database, keep);
+        (Self { notes: sender, hurry }, writer)
     }
 
     /// Records an action.
-    pub fn record(&self, entry: Entry) {
+    pub fn record(&self, mut entry: Entry) {
+        entry.leave_out_zeros();
         let tenant = entry.tenant_id.map(|tenant| tenant.to_string());
         tracing::info!(
             target: "audit", actor = %entry.actor, source = %entry.source, action = %entry.action,
             tenant = tenant.as_deref(), result = ?entry.result, status = entry.status, detail = %entry.detail,
             correlation_id = entry.correlation_id.as_deref(), entry = %entry.entry, "audit"
         );
-        if self.0.try_send(Note::Entry(Box::new(entry))).is_err() {
+        if self.notes.try_send(Note::Entry(Box::new(entry))).is_err() {
             tracing::warn!("more happens than can be written down: this audit entry is in the log only");
         }
     }
@@ -89,7 +119,8 @@ impl AuditLog {
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         let flush = async {
-            if self.0.send(Note::Flush(done)).await.is_ok() {
+            self.hurry.notify_one();
+            if self.notes.send(Note::Flush(done)).await.is_ok() {
                 let _ = flushed.await;
             }
         };

@@ -125,7 +125,6 @@ impl Supervisor {
             broker: None,
             database: None,
             republished: std::sync::Arc::default(),
-            metrics_are_open: true,
             spans: etl_supervisor::spans::Spans::default(),
             journal: etl_supervisor::history::Journal::default(),
             reload_tenants: tokio::sync::watch::channel(0).0,

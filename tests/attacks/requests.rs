@@ -12,7 +12,7 @@ use crate::{
 const CONTROL: &str = "POST /api/v1/admin/workers/tenant/control HTTP/1.1\r\nHost: localhost\r\n";
 /// A second request inside of what the first one may take for its body.
 const HIDDEN: &str = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
-/// Longer than the supervisor's own limits of 30 s for a head and 10 s for a body.
+/// Longer than the supervisor's own limits of 30 s for a head, 10 s for a body, and 30 s for an answer that nobody takes.
 const SLOW: Duration = Duration::from_secs(50);
 
 pub(crate) async fn attempts(scene: &Scene) -> Vec<Attempt> {
@@ -27,6 +27,15 @@ pub(crate) async fn attempts(scene: &Scene) -> Vec<Attempt> {
     let slow_body = async {
         let answer = scene.exchange(head(&format!("Content-Length: {length}\r\n\r\n{{\"act")).as_bytes(), SLOW).await;
         ended("a body that never ends", &answer)
+    };
+    let slow_reader = async {
+        let what = "answers that nobody reads";
+        let left = scene.never_reads("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n", SLOW).await;
+        if left {
+            Attempt::refused(what, "the connection is closed")
+        } else {
+            Attempt::succeeded(what, "they are kept")
+        }
     };
     let tries = async {
         let chunked = "Transfer-Encoding: chunked\r\n";
@@ -96,8 +105,8 @@ pub(crate) async fn attempts(scene: &Scene) -> Vec<Attempt> {
         }
         attempts
     };
-    let (mut attempts, head, body) = tokio::join!(tries, slow_head, slow_body);
-    attempts.extend([head, body]);
+    let (mut attempts, head, body, reader) = tokio::join!(tries, slow_head, slow_body, slow_reader);
+    attempts.extend([head, body, reader]);
     attempts.extend(in_the_log(scene).await);
     attempts
 }

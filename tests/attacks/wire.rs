@@ -45,6 +45,15 @@ impl Scene {
         if ended { text } else { format!("{text} (still open)") }
     }
 
+    /// Asks for this again and again and takes none of the answers; whether the connection ends within this time.
+    pub(crate) async fn never_reads(&self, request: &str, within: Duration) -> bool {
+        let mut stream = TcpStream::connect(self.supervisor.address()).await.expect("the API listens");
+        let asked = request.repeat(100);
+        // Where the server reads no further this waits, until it hangs up.
+        let asking = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
+        timeout(within, asking).await.is_ok()
+    }
+
     /// Status and code of every answer, such as `401 token_invalid`.
     pub(crate) async fn answers(&self, bytes: &[u8]) -> Vec<String> {
         outcomes(&self.exchange(bytes, Duration::from_secs(20)).await)

@@ -5,21 +5,25 @@
 
 use std::{
     cell::RefCell,
+    panic::resume_unwind,
     sync::{Arc, atomic::Ordering},
     time::{Instant, SystemTime},
 };
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{Method, StatusCode},
+    http::StatusCode,
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use etl_shared::{TenantId, api::AuditResult};
 use serde_json::{Map, Value};
 use tokio::task_local;
+use tracing::Instrument;
 
-use super::{Api, authenticate::Peer, authorize::Caller, secret::random_digits, throttle::By};
+use super::{
+    Api, authenticate::Peer, authorize::Caller, listen::Seat, problem::Refusal, secret::random_digits, throttle::By,
+};
 use crate::{audit::Entry, clock::rfc3339, correlation};
 
 mod actions;
@@ -27,6 +31,9 @@ mod page;
 
 pub(super) use page::__path_read;
 pub(super) use page::read;
+
+/// Codes of refusals of somebody who shows nothing that he could have stolen or guessed.
+const WITHOUT: [&str; 2] = ["token_required", "session_expired"];
 
 /// What is known of the request so far.
 #[derive(Debug, Default)]
@@ -71,7 +78,31 @@ pub(super) fn detail(name: &str, value: impl Into<Value>) {
 }
 
 /// Runs the request and writes down what came of it.
+///
+/// What may change something runs in a task of its own: whoever hangs up before the answer neither stops it in the middle nor leaves
+/// it without its entry.
 pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return recorded(api, request, next).await;
+    }
+    // Until it is done the client keeps its seat, or hanging up would make room for ever more.
+    let seat = request.extensions().get::<Arc<Seat>>().cloned();
+    let running = correlation::scope_of(correlation::origin(), recorded(api, request, next)).in_current_span();
+    let running = async move {
+        let response = running.await;
+        drop(seat);
+        response
+    };
+    match tokio::spawn(running).await {
+        Ok(response) => response,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(_) => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping").into_response()
+        }
+    }
+}
+
+async fn recorded(api: Arc<Api>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let peer = request.extensions().get().copied().unwrap_or(Peer::UNKNOWN);
@@ -83,11 +114,11 @@ pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: 
     let status = response.status();
     let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
     // What has no endpoint changes nothing.
-    let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS)
-        && matched.is_some()
-        && status != StatusCode::METHOD_NOT_ALLOWED;
-    if changes || refused {
-        let code = response.extensions().get::<Code>().copied();
+    let changes = !method.is_safe() && matched.is_some() && status != StatusCode::METHOD_NOT_ALLOWED;
+    let code = response.extensions().get::<Code>().copied();
+    // Whoever opens the page without being logged in, or no longer, has done nothing worth an entry.
+    let comes_without = method.is_safe() && code.is_some_and(|Code(code)| WITHOUT.contains(&code));
+    if changes || (refused && !comes_without) {
         api.write_down(note, peer, &method, matched.as_ref().map(MatchedPath::as_str), status, code);
     }
     response
@@ -98,7 +129,7 @@ impl Api {
         &self,
         note: Note,
         peer: Peer,
-        method: &Method,
+        method: &axum::http::Method,
         path: Option<&str>,
         status: StatusCode,
         code: Option<Code>,

@@ -178,9 +178,9 @@ impl Api {
     fn remembered(&self, who: Who, ends: SystemTime) -> Option<Caller> {
         match who {
             Who::Token { id } => self.tokens.grant(&id).map(|grant| Caller::Token { id, grant }),
-            Who::Jwt { subject, role, tenant_id, believed } if believed == self.believed() => {
+            Who::Jwt { subject, identity, role, tenant_id, believed } if believed == self.believed() => {
                 let grant = Grant::new(role, tenant_id)?;
-                Some(Caller::Jwt(Subject { name: subject, grant, ends }))
+                Some(Caller::Jwt(Subject { name: subject, identity, grant, ends }))
             }
             Who::Jwt { .. } => None,
         }

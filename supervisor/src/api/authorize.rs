@@ -39,6 +39,8 @@ pub(super) enum Caller {
 pub(super) struct Subject {
     /// `sub`, fit for a log line.
     pub(super) name: String,
+    /// The hash of `sub`: of two that are fitted to one name, each stays somebody else.
+    pub(super) identity: String,
     /// What the token's claims come to.
     pub(super) grant: Grant,
     /// Until when the platform vouches.
@@ -57,7 +59,6 @@ pub(super) enum Grant {
 }
 
 /// What a request wants to do. Every endpoint asks for exactly one.
-#[allow(dead_code, reason = "the endpoints of settings, queues, jobs, events and audit are on their way")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Permission {
     /// Start, stop and restart all workers.
@@ -175,6 +176,11 @@ impl Caller {
             Self::Jwt(subject) => subject.grant,
             Self::Session { who, .. } => who.grant(),
         }
+    }
+
+    /// Whose it is; `None`: an admin.
+    pub(super) fn tenant(&self) -> Option<TenantId> {
+        self.grant().parts().1
     }
 
     /// From when on it is nobody any more; `None`: that is not settled.

@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     correlation,
-    store::{OperatorStore, letters::Filter},
+    store::{
+        OperatorStore,
+        letters::{Filter, OpenLetter},
+    },
 };
 
 mod replay;
@@ -100,7 +103,8 @@ pub(super) async fn list(
         Some(Listed::All) => None,
     };
     // One more than asked for tells whether there is another page.
-    let mut letters = store(&api)?.session().await?.letters(&filter, state, asked.cursor, limit + 1).await?;
+    let mut letters =
+        store(&api)?.session_for(caller.tenant()).await?.letters(&filter, state, asked.cursor, limit + 1).await?;
     let more = letters.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
         letters.pop();
@@ -123,7 +127,7 @@ pub(super) async fn show(
     };
     // Another tenant's letter is as unknown as one that does not exist.
     let id = id.parse().map_err(|_| unknown())?;
-    let found = store(&api)?.session().await?.letter(id, tenant_of(scope)).await?;
+    let found = store(&api)?.session_for(caller.tenant()).await?.letter(id, tenant_of(scope)).await?;
     found.map(|(letter, contents)| JsonBody(tell::whole(letter, contents))).ok_or_else(unknown)
 }
 
@@ -139,11 +143,11 @@ pub(super) async fn replay(
     if !settled.dry_run && !chosen.ids.is_empty() {
         // A task of its own: a client that hangs up does not stop it in the middle. That it would do no harm stands in
         // `store::letters::taking`.
-        let (api, ids, by) = (Arc::clone(&api), chosen.ids, caller.name());
+        let (api, ids, caller) = (Arc::clone(&api), chosen.ids, caller.clone());
         let replaying = async move {
             let spans = &api.context.spans;
             let span = spans.publishing("replay dead letters", correlation::origin());
-            let replaying = replay::replay(&api, &ids, tenant, &by);
+            let replaying = replay::replay(&api, &ids, tenant, &caller);
             let replayed = correlation::scope_of(span.origin.clone(), replaying).await;
             let done = replayed.as_ref().map_or(0, |settled| settled.done);
             let attributes = [("messaging.system", "rabbitmq".to_owned()), ("etl.messages", done.to_string())];
@@ -171,7 +175,7 @@ pub(super) async fn discard(
     let (chosen, tenant) = choose(&api, &caller, &selection).await?;
     let mut settled = chosen.settled;
     if !settled.dry_run && !chosen.ids.is_empty() {
-        settled.done = store(&api)?.session().await?.discard(&chosen.ids, tenant).await?;
+        settled.done = store(&api)?.session_for(caller.tenant()).await?.discard(&chosen.ids, tenant).await?;
         settled.skipped = chosen.ids.len() - settled.done.min(chosen.ids.len());
         settled.matched = settled.matched.max(count(settled.done));
     }
@@ -206,14 +210,14 @@ async fn choose(
             let mut ids = ids.clone();
             ids.sort_unstable();
             ids.dedup();
+            let open = store(api)?.session_for(caller.tenant()).await?.open_among(&ids, tenant).await?;
+            note_tenant(&open);
             // Where it is done, it is counted as it is done.
-            let open =
-                if selection.dry_run { store(api)?.session().await?.open_among(&ids, tenant).await?.len() } else { 0 };
-            (ids, count(open))
+            (ids, if selection.dry_run { count(open.len()) } else { 0 })
         }
         (None, Some(filter)) => {
             let filter = read(filter, tenant)?;
-            let session = store(api)?.session().await?;
+            let session = store(api)?.session_for(caller.tenant()).await?;
             let matched = session.count_open(&filter).await?;
             let wanted = if selection.dry_run { 0 } else { i64::from(limit) };
             (session.open_ids(&filter, wanted).await?, matched)
@@ -227,6 +231,16 @@ async fn choose(
         }
     };
     Ok((Chosen { ids, settled: LettersSettled { dry_run: selection.dry_run, matched, ..Default::default() } }, tenant))
+}
+
+/// An admin names letters and no tenant; where all are of one, the entry in the audit log is about that one.
+fn note_tenant(letters: &[OpenLetter]) {
+    let mut tenants = letters.iter().map(|letter| letter.tenant_id.and_then(|id| TenantId::try_from(id).ok()));
+    if let Some(Some(first)) = tenants.next()
+        && tenants.all(|tenant| tenant == Some(first))
+    {
+        audit::tenant(first);
+    }
 }
 
 fn count(letters: usize) -> i64 {

@@ -6,7 +6,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::IntoResponse,
 };
 use etl_shared::TenantId;
@@ -53,13 +53,10 @@ pub(super) async fn stream(
         Scope::Tenant(tenant) => Some(tenant),
     };
     let last = last_event_id(&headers)?.or(wanted.last_event_id);
-    seat.follow().map_err(|_| {
-        let detail = "as many clients follow events as may do so at once; try again later";
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail)
-    })?;
+    seat.follow(&caller)?;
     // Before anything is looked up: a row that changes meanwhile is told.
     let rows = wanted.rows.then(|| api.live.subscribe());
-    let opening = resume::open(&api, only, last).await;
+    let opening = resume::open(&api, &caller, only, last).await;
     let following = Following::new(api, caller, only, rows, opening);
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),

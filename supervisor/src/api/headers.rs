@@ -9,18 +9,8 @@ use axum::{
 
 /// Of answers that are no pages: shown as a document by mistake, they can load nothing and be framed by nobody.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-/// Of the interactive reference, whose files are all ours and whose library writes styles into its elements.
-const REFERENCE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                         font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-
-/// The policy for what is served at a path. Pages with needs of their own have their line here, or set the header themselves.
-fn policy(path: &str) -> &'static str {
-    if path == "/docs" || path.starts_with("/docs/") { REFERENCE } else { NOTHING }
-}
-
 /// Adds what is missing.
 pub(super) async fn protect(request: Request, next: Next) -> Response {
-    let policy = policy(request.uri().path());
     let is_api = request.uri().path().starts_with("/api/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -28,7 +18,7 @@ pub(super) async fn protect(request: Request, next: Next) -> Response {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
     add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    add(header::CONTENT_SECURITY_POLICY, policy);
+    add(header::CONTENT_SECURITY_POLICY, NOTHING);
     // For browsers that do not know frame-ancestors.
     add(header::X_FRAME_OPTIONS, "DENY");
     add(header::REFERRER_POLICY, "no-referrer");

@@ -79,7 +79,7 @@ pub(super) async fn events(
     let mut found = recent(&api, &filter);
     if let Some(store) = &api.store {
         let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let written = store.session().await?.newest_events(&filter, most).await?;
+        let written = store.session_for(caller.tenant()).await?.newest_events(&filter, most).await?;
         found.extend(written.into_iter().map(|event| (event.id, event)));
     }
     let mut events: Vec<_> = found.into_values().rev().take(limit + 1).collect();

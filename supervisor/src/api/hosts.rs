@@ -1,7 +1,8 @@
 //! By which name the TCP listener is called. A page of another site that has its own name point here ("DNS rebinding") comes with
 //! that name, so names that nobody has configured are refused; addresses cannot be made to point elsewhere.
 //!
-//! A request with an `Authorization` header is let pass: no browser adds one by itself, so whoever sends it has a token already.
+//! A request to the API with an `Authorization` header is let pass: no browser adds one by itself, so whoever sends it has a token, or is
+//! refused. What is open to everybody is not: there a page could add any such header and would be answered.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -20,11 +21,8 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: N
     let local = matches!(request.extensions().get(), Some(Peer::Unix { .. }));
     let harmless = matches!(request.uri().path(), "/livez" | "/readyz");
     let headers = request.headers();
-    if local
-        || harmless
-        || headers.contains_key(header::AUTHORIZATION)
-        || is_ours(&api.context.api, request.uri(), headers)
-    {
+    let bearer = request.uri().path().starts_with("/api/") && headers.contains_key(header::AUTHORIZATION);
+    if local || harmless || bearer || is_ours(&api.context.api, request.uri(), headers) {
         return next.run(request).await;
     }
     let detail = "the supervisor is not known by this name (Host): add it to [api] hosts, or set [api] public_url";

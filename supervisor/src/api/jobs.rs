@@ -16,7 +16,7 @@ use etl_shared::{
 use tokio::time::timeout;
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
     publishing::connect,
@@ -43,13 +43,22 @@ pub(super) async fn publish(
     let view = known(&api, tenant)?;
     let queue_type = queue_type(job.queue_type.as_ref(), &view.rules.keys().collect::<Vec<_>>())?;
     let message = message(&job, tenant)?;
+    audit::detail("type", message.kind.as_str());
+    audit::detail("raw_data_id", job.raw_data_id);
+    audit::detail("integration_id", job.integration_id);
     if api.store.is_some() {
-        let found = api.store("raw rows are kept")?.session().await?.raw_row(tenant, job.raw_data_id).await?;
+        let found = api
+            .store("raw rows are kept")?
+            .session_for(caller.tenant())
+            .await?
+            .raw_row(tenant, job.raw_data_id)
+            .await?;
         fits(&message, job.raw_data_id, found.as_ref())?;
     }
     let mut origin = correlation::origin();
     let correlation_id = origin.correlation_id.get_or_insert_with(correlation::new_id).clone();
     let queue = queue_type.queue_of(tenant).to_string();
+    audit::detail("queue", queue.as_str());
     let publisher = connect(&api, "job").await?;
     let confirmed = confirmed(&publisher, &queue, &message.encode(), &origin).await;
     let _ = timeout(CONFIRM_WITHIN, publisher.close()).await;

@@ -11,7 +11,10 @@ use etl_shared::{TenantId, api::Role};
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKind};
 use serde_json::Value;
 
-use super::authorize::{Grant, Subject};
+use super::{
+    authorize::{Grant, Subject},
+    secret::hash,
+};
 use crate::settings::{self, Auth, Roles};
 
 mod claims;
@@ -108,12 +111,13 @@ impl Jwts {
         let ends = Duration::try_from_secs_f64(seconds.round()).unwrap_or(Duration::MAX);
         let ends = ends.saturating_add(self.settings.leeway).min(Duration::from_secs(END_OF_TIME));
         let ends = SystemTime::UNIX_EPOCH + ends;
-        let name = match claims.get("sub") {
-            Some(Value::String(name)) => fit_for_a_line(name),
-            Some(Value::Number(number)) => fit_for_a_line(&number.to_string()),
-            _ => "?".to_owned(),
+        let sub = match claims.get("sub") {
+            Some(Value::String(sub)) if !sub.is_empty() => sub.clone(),
+            Some(Value::Number(sub)) => sub.to_string(),
+            // Counts, sessions and the audit log would take all of them for one person.
+            _ => return Err(Unbelieved::Invalid("this token says of nobody whose it is (sub)")),
         };
-        Ok(Subject { name, grant: self.grant(claims)?, ends })
+        Ok(Subject { name: fit_for_a_line(&sub), identity: hash(&sub), grant: self.grant(claims)?, ends })
     }
 
     fn grant(&self, claims: &BTreeMap<String, Value>) -> Result<Grant, Unbelieved> {

@@ -30,7 +30,7 @@ mod seat;
 mod wire;
 
 use connection::{Door, admit};
-pub(super) use seat::Seat;
+pub(super) use seat::{Full, Seat};
 
 /// Owner and group may connect, which makes them the machine's operators.
 const SOCKET_MODE: u32 = 0o660;

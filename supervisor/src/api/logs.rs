@@ -6,8 +6,8 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
 };
 use etl_shared::TenantId;
 use futures_util::{Stream, stream};
@@ -17,6 +17,7 @@ use tokio::{sync::watch, task::spawn_blocking, time};
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
+    listen::Seat,
     problem::{Refusal, Refusals},
     request::Parameters,
     status,
@@ -58,8 +59,9 @@ pub(super) struct Wanted {
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
+    Extension(seat): Extension<Arc<Seat>>,
     Parameters(wanted): Parameters<Wanted>,
-) -> Result<impl IntoResponse, Refusal> {
+) -> Result<Response, Refusal> {
     let tenant = match authorize(&caller, Permission::ReadTenant(wanted.tenant_id))? {
         Scope::Tenant(tenant) => tenant,
         Scope::Everybody => return Err(Refusal::bad_request("tenant_required", "add ?tenant_id=NUMBER")),
@@ -69,6 +71,9 @@ pub(super) async fn read(
         return Err(Refusal::bad_request("invalid_parameter", format!("lines may be at most {MOST_LINES}")));
     }
     let view = status::known(&api, tenant)?;
+    if wanted.follow {
+        seat.follow(&caller)?;
+    }
     let mut reader = Reader::new(api.context.runtime.log_directory.clone(), lines, wanted.follow);
     watch_workers(&mut reader, &view, tenant);
     let (reader, first) = step(reader).await?;
@@ -80,7 +85,12 @@ pub(super) async fn read(
         // Whatever a worker has written, a browser shall not take it for a page.
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    Ok((headers, Body::from_stream(lines)))
+    let mut response = (headers, Body::from_stream(lines)).into_response();
+    if wanted.follow {
+        // The seat that was taken is for this one answer.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 struct Following {

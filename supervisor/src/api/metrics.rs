@@ -31,7 +31,7 @@ use scrape::Scrape;
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that is measured, in the `OpenMetrics` text format. Open to everybody unless `[api] metrics = "admin"`.
-#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("token" = [])), responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"), Refusals))]
+#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("bearer" = []), ("session" = [])), responses((status = 200, description = "The metrics", body = String, content_type = "application/openmetrics-text"), Refusals))]
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
     caller: Option<Extension<Caller>>,

@@ -100,7 +100,8 @@ impl Api {
             Caller::Token { id, .. } => Who::Token { id: id.clone() },
             Caller::Jwt(subject) => {
                 let (role, tenant_id) = subject.grant.parts();
-                Who::Jwt { subject: subject.name.clone(), role, tenant_id, believed: self.believed() }
+                let (name, identity) = (subject.name.clone(), subject.identity.clone());
+                Who::Jwt { subject: name, identity, role, tenant_id, believed: self.believed() }
             }
             // Nobody logs in without a token.
             Caller::Machine { uid } => Who::Token { id: format!("uid {uid}") },

@@ -55,6 +55,9 @@ pub(super) enum Who {
     Jwt {
         /// Whom it was about.
         subject: String,
+        /// The hash of its whole name.
+        #[serde(default)]
+        identity: String,
         /// What it allowed.
         role: Role,
         /// For which tenant.
@@ -144,7 +147,7 @@ impl Who {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Token { id: one }, Self::Token { id: other })
-            | (Self::Jwt { subject: one, .. }, Self::Jwt { subject: other, .. }) => one == other,
+            | (Self::Jwt { identity: one, .. }, Self::Jwt { identity: other, .. }) => one == other,
             _ => false,
         }
     }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Api,
+    Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
     request::{Json, Parameters},
@@ -90,7 +90,7 @@ pub(super) async fn change(
     let task_api = Arc::clone(&api);
     let correlation_id = correlation::current();
     let changing = async move { write(&task_api, &caller, tenant, &wanted, expected.as_ref(), correlation_id).await };
-    let (revision, answer) = match timeout(CHANGED_WITHIN, tokio::spawn(changing)).await {
+    let (revision, what, answer) = match timeout(CHANGED_WITHIN, tokio::spawn(changing)).await {
         Ok(Ok(written)) => written?,
         Ok(Err(_)) => {
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping"));
@@ -100,6 +100,8 @@ pub(super) async fn change(
             return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "database_slow", detail));
         }
     };
+    audit::detail("changes", what);
+    audit::detail("revision", revision);
     // Whoever reads them next finds what was written.
     let until = Instant::now() + TAKEN_UP_WITHIN;
     let is_behind = |view: &FleetView| view.overrides.0.get(&tenant).is_none_or(|set| set.revision < revision);
@@ -109,7 +111,7 @@ pub(super) async fn change(
     Ok(answered(answer))
 }
 
-/// Returns the revision, and what is set then.
+/// Returns the revision, what was changed in words, and what is set then.
 async fn write(
     api: &Api,
     caller: &Caller,
@@ -117,8 +119,8 @@ async fn write(
     wanted: &ChangeSettings,
     expected: Option<&HeaderValue>,
     correlation_id: Option<String>,
-) -> Result<(i64, SettingsDocument), Refusal> {
-    let mut session = api.store("settings are kept")?.session().await?;
+) -> Result<(i64, String, SettingsDocument), Refusal> {
+    let mut session = api.store("settings are kept")?.session_for(caller.tenant()).await?;
     let change = session.change_settings(tenant).await?;
     let (now, view) = (SystemTime::now(), api.context.handle.view());
     if expected.is_some_and(|expected| !matches(expected, change.before.revision)) {
@@ -129,7 +131,7 @@ async fn write(
     let queues = change::checked(&wanted.queues, &view.rules, &before, caller, now)?;
     let what = change::in_words(&before, &queues);
     if what.is_empty() {
-        return Ok((before.revision, tell::document(tenant, &before, &view.rules, now)));
+        return Ok((before.revision, what, tell::document(tenant, &before, &view.rules, now)));
     }
     let by = caller.name();
     let after = change.set(&queues, &by).await?;
@@ -140,9 +142,9 @@ async fn write(
         tenant: Some(tenant),
         by: Some(by),
         correlation_id,
-        ..Happening::new(EventKind::Settings, what)
+        ..Happening::new(EventKind::Settings, what.clone())
     });
-    Ok((after.revision, tell::document(tenant, &after, &view.rules, now)))
+    Ok((after.revision, what, tell::document(tenant, &after, &view.rules, now)))
 }
 
 fn document(view: &FleetView, tenant: TenantId, now: SystemTime) -> SettingsDocument {

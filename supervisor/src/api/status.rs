@@ -53,7 +53,8 @@ pub(super) async fn fleet(
         Scope::Tenant(tenant) => Some(tenant),
     };
     let (view, started_at) = (api.context.handle.view(), api.context.started_at);
-    let republished = api.context.republished.load(Ordering::Relaxed);
+    // How much was lost for others is none of a tenant's business, nor when.
+    let republished = if only.is_none() { api.context.republished.load(Ordering::Relaxed) } else { 0 };
     let run = started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
     let tag = Tag::of(&format!("{run:x}-{:x}-{republished:x}-{}", view.version, only.map_or(0, TenantId::get)));
     Ok(tag.answer(&has, || {

@@ -1,6 +1,7 @@
 //! The API over its real sockets, with a made-up fleet behind it.
 
 mod access;
+mod audit;
 mod doors;
 mod errors;
 mod events;

@@ -65,6 +65,9 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Refusal> {
     authorize(&caller, Permission::ManageTokens)?;
     audit::detail("token", id.chars().take(40).collect::<String>());
+    if let Some((_, Some(tenant))) = api.tokens.grant(&id).map(Grant::parts) {
+        audit::tenant(tenant);
+    }
     if !api.tokens.revoke(&id)? {
         let detail = "there is no token of this id: `etl-supervisor token list` shows those there are";
         return Err(Refusal::new(StatusCode::NOT_FOUND, "token_unknown", detail));

@@ -79,13 +79,13 @@ impl Spill {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use etl_shared::api::AuditResult;
     use serde_json::json;
 
     use super::*;
 
-    fn entry(name: &str) -> Entry {
+    pub(in crate::audit) fn entry(name: &str) -> Entry {
         Entry {
             entry: name.to_owned(),
             at: "2026-11-23T21:00:00Z".to_owned(),

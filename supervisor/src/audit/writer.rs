@@ -1,20 +1,27 @@
 //! Writes entries down: into the database, and while that is away into a file.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     task::spawn_blocking,
     time::{self, Instant},
 };
 
 use super::{Entry, Note, spill::Spill};
-use crate::{causes::in_one_line, settings::Database, store::OperatorStore};
+use crate::{
+    causes::in_one_line,
+    settings::Database,
+    store::{OperatorStore, StoreError},
+};
 
 /// Entries of one statement.
 const BATCH: usize = 500;
 /// Delays between tries to reach the database.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How long the database may take for the last entries, which are in the file by then.
+const LAST_TRY: Duration = Duration::from_millis(1500);
 /// How often old entries are looked for.
 const PRUNE_EVERY: Duration = Duration::from_hours(6);
 
@@ -22,7 +29,8 @@ const PRUNE_EVERY: Duration = Duration::from_hours(6);
 #[derive(Debug)]
 pub struct AuditWriter {
     notes: mpsc::Receiver<Note>,
-    spill: std::sync::Arc<Spill>,
+    hurry: Arc<Notify>,
+    spill: Arc<Spill>,
     store: Option<OperatorStore>,
     keep: Option<Duration>,
     /// When the database is tried again; `None`: at once.
@@ -35,13 +43,15 @@ pub struct AuditWriter {
 impl AuditWriter {
     pub(super) fn new(
         notes: mpsc::Receiver<Note>,
+        hurry: Arc<Notify>,
         state_directory: &Path,
         database: Option<Database>,
         keep: Option<Duration>,
     ) -> Self {
         Self {
             notes,
-            spill: std::sync::Arc::new(Spill::new(state_directory.join("audit.spill"))),
+            hurry,
+            spill: Arc::new(Spill::new(state_directory.join("audit.spill"))),
             store: database.map(|database| OperatorStore::new(database, "etl-supervisor audit")),
             keep,
             retry_at: None,
@@ -73,7 +83,11 @@ impl AuditWriter {
                     Note::Flush(done) => flushed.push(done),
                 }
             }
-            self.write(entries).await;
+            if flushed.is_empty() {
+                self.write(entries).await;
+            } else {
+                self.write_last(entries).await;
+            }
             for done in flushed {
                 let _ = done.send(());
             }
@@ -94,6 +108,23 @@ impl AuditWriter {
         if due && self.unspill().await && self.insert(&entries).await {
             return;
         }
+        self.set_aside(entries).await;
+    }
+
+    /// Somebody waits for these to be on a disk, but not for long: first into the file, then into the database if it takes them at once.
+    async fn write_last(&mut self, entries: Vec<Entry>) {
+        if self.store.is_none() {
+            return;
+        }
+        self.set_aside(entries).await;
+        // It was for what is over by now.
+        let _ = self.hurry.notified().now_or_never();
+        if self.retry_at.is_none() {
+            let _ = time::timeout(LAST_TRY, self.unspill()).await;
+        }
+    }
+
+    async fn set_aside(&mut self, entries: Vec<Entry>) {
         if entries.is_empty() {
             return;
         }
@@ -115,9 +146,9 @@ impl AuditWriter {
             Ok(Ok(entries)) => entries,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the audit log's file cannot be read");
-                return false;
+                return self.later();
             }
-            Err(_) => return false,
+            Err(_) => return self.later(),
         };
         for part in entries.chunks(BATCH) {
             if !self.insert(part).await {
@@ -130,7 +161,13 @@ impl AuditWriter {
             tracing::info!(entries = entries.len(), "audit entries that had waited are in the database");
         }
         self.spilled = !removed;
-        removed
+        removed || self.later()
+    }
+
+    /// The file cannot be used: a disk is not mended within a second.
+    fn later(&mut self) -> bool {
+        self.retry_at = Some(Instant::now() + RETRY.1);
+        false
     }
 
     async fn insert(&mut self, entries: &[Entry]) -> bool {
@@ -138,8 +175,12 @@ impl AuditWriter {
         if entries.is_empty() {
             return true;
         }
-        let inserted = async { store.session().await?.add_audit(entries).await };
-        match inserted.await {
+        let inserted = tokio::select! {
+            inserted = insert(store, entries) => inserted,
+            // They go into the file.
+            () = self.hurry.notified() => return false,
+        };
+        match inserted {
             Ok(()) => {
                 (self.retry_at, self.delay) = (None, RETRY.0);
                 true
@@ -158,11 +199,78 @@ impl AuditWriter {
     async fn prune(&self) {
         let (Some(store), Some(keep)) = (&self.store, self.keep) else { return };
         let pruned = async { store.session().await?.prune_audit(keep).await };
-        match pruned.await {
+        let pruned = tokio::select! {
+            pruned = pruned => pruned,
+            () = self.hurry.notified() => return,
+        };
+        match pruned {
             Ok(0) => {}
             Ok(entries) => tracing::info!(entries, "old audit entries deleted"),
             // It is tried again in some hours.
             Err(error) => tracing::debug!(error = %in_one_line(&error), "old audit entries cannot be deleted"),
         }
+    }
+}
+
+/// Writes all of them, or of those that came together with one that the database refuses for what is in it, the others: for that one
+/// there is no point in waiting, and nobody behind it is to wait either.
+async fn insert(store: &OperatorStore, entries: &[Entry]) -> Result<(), StoreError> {
+    let session = store.session().await?;
+    match session.add_audit(entries).await {
+        Err(error) if error.is_refused_data() => {}
+        written => return written,
+    }
+    for entry in entries {
+        match session.add_audit(std::slice::from_ref(entry)).await {
+            Err(error) if error.is_refused_data() => {
+                let error = in_one_line(&error);
+                tracing::error!(%error, entry = entry.entry, "the database refuses this audit entry: it is in the log only");
+            }
+            written => written?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::audit::{AuditLog, spill::tests::entry};
+
+    /// A log whose database takes connections and says nothing.
+    async fn silent() -> (TempDir, PathBuf, AuditLog, AuditWriter, TcpListener) {
+        let directory = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://etl@{}/etl?sslmode=disable", silent.local_addr().unwrap());
+        let database = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
+        let (log, writer) = AuditLog::new(directory.path(), Some(database), None);
+        let spill = directory.path().join("audit.spill");
+        (directory, spill, log, writer, silent)
+    }
+
+    #[tokio::test]
+    async fn at_the_end_nothing_is_lost_with_a_database_that_does_not_answer() {
+        let (_directory, spill, log, writer, silent) = silent().await;
+        tokio::spawn(writer.run());
+        log.record(entry("1"));
+        // The writer waits for it by now.
+        let _connection = silent.accept().await.unwrap();
+        log.record(entry("2"));
+        log.flush().await;
+        let text = fs::read_to_string(spill).unwrap();
+        assert!(text.contains("\"entry\":\"1\"") && text.contains("\"entry\":\"2\""), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_not_tried_again_at_once() {
+        let (_directory, spill, _log, mut writer, _silent) = silent().await;
+        fs::create_dir(spill).unwrap();
+        assert!(!writer.unspill().await);
+        assert!(writer.retry_at.is_some_and(|at| at > Instant::now() + Duration::from_secs(10)));
     }
 }

@@ -35,7 +35,7 @@ use crate::{
     history::{Flush, HistoryWriter, Journal, Tally},
     keeper,
     reconcile::{Reconciler, Republished},
-    settings::{MetricsAccess, Settings},
+    settings::Settings,
     spans::{Exporter, Spans},
     store::{StoreTask, TenantSource},
 };
@@ -300,7 +300,6 @@ fn api_context(
         reload_tenants,
         audit,
         spans,
-        metrics_are_open: settings.api.metrics == MetricsAccess::Open,
         look: Some(super::sample::look),
     }
 }

@@ -77,7 +77,7 @@ pub(in crate::api) async fn read(
         until: wanted.until.map(|text| time("until", &text)).transpose()?,
     };
     // One more than asked for tells whether there is another page.
-    let mut entries = store(&api)?.session().await?.audit(&filter, wanted.cursor, limit + 1).await?;
+    let mut entries = store(&api)?.session_for(caller.tenant()).await?.audit(&filter, wanted.cursor, limit + 1).await?;
     let more = entries.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if more {
         entries.pop();

@@ -14,7 +14,7 @@ use tokio::time::{self, Instant};
 
 use super::store;
 use crate::{
-    api::{Api, problem::Refusal, publishing::connect},
+    api::{Api, authorize::Caller, problem::Refusal, publishing::connect},
     causes::in_one_line,
     correlation,
     store::{Session, StoreError, letters::TakenLetter},
@@ -37,11 +37,11 @@ pub(super) async fn replay(
     api: &Api,
     ids: &[i64],
     tenant: Option<TenantId>,
-    by: &str,
+    caller: &Caller,
 ) -> Result<LettersSettled, Refusal> {
     let (open, mut suspects) = {
         // Given back before anybody is forgiven: there are few seats, and forgiving may take long.
-        let session = store(api)?.session().await?;
+        let session = store(api)?.session_for(caller.tenant()).await?;
         (session.open_among(ids, tenant).await?, session.suspects_among(ids, tenant).await?)
     };
     let mut settled = LettersSettled { skipped: ids.len() - open.len(), ..LettersSettled::default() };
@@ -52,11 +52,11 @@ pub(super) async fn replay(
     }
     let mut publisher = connect(api, "replay").await?;
     suspects.retain(|(id, ..)| settled.failed.iter().all(|failure| failure.id != *id));
-    settled.failed.extend(forgive_strikes(api, &suspects, by).await);
+    settled.failed.extend(forgive_strikes(api, &suspects, &caller.name()).await);
     open.retain(|letter| settled.failed.iter().all(|failure| failure.id != letter.id));
     let lengths: Vec<_> = open.iter().map(|letter| (letter.id, letter.body_bytes)).collect();
     let mut chunks: VecDeque<_> = chunks(&lengths).into();
-    let mut session = store(api)?.session().await?;
+    let mut session = store(api)?.session_for(caller.tenant()).await?;
     let mut in_vain = Duration::ZERO;
     while let Some(chunk) = chunks.pop_front() {
         let began = Instant::now();

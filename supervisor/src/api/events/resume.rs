@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use axum::body::Bytes;
 use etl_shared::TenantId;
 
-use super::super::Api;
+use super::super::{Api, authorize::Caller};
 use crate::{
     causes::in_one_line,
     history::{Entry, source},
@@ -26,7 +26,7 @@ pub(super) struct Opening {
 }
 
 /// From now on, or behind the last event that the client knows.
-pub(super) async fn open(api: &Api, only: Option<TenantId>, known: Option<u64>) -> Opening {
+pub(super) async fn open(api: &Api, caller: &Caller, only: Option<TenantId>, known: Option<u64>) -> Opening {
     let journal = &api.context.journal;
     let now = journal.last_id();
     // The id without an event: whoever comes again before anything has happened continues here.
@@ -40,7 +40,7 @@ pub(super) async fn open(api: &Api, only: Option<TenantId>, known: Option<u64>) 
         true => Ok(recent.collect()),
         // In this order: what is no longer among the first is in the second or, being written, in the third.
         false if known > last => Err("this event is not known here".to_owned()),
-        false => older(api, only, known..=last).await.map(|mut older| {
+        false => older(api, caller, only, known..=last).await.map(|mut older| {
             older.extend(recent);
             older
         }),
@@ -64,7 +64,12 @@ pub(super) async fn open(api: &Api, only: Option<TenantId>, known: Option<u64>) 
 
 /// What has happened behind the first id up to the last, by id; or why that cannot be said. What happens while it is put together
 /// comes with the stream, and must not come here too.
-async fn older(api: &Api, only: Option<TenantId>, ids: RangeInclusive<u64>) -> Result<BTreeMap<u64, Bytes>, String> {
+async fn older(
+    api: &Api,
+    caller: &Caller,
+    only: Option<TenantId>,
+    ids: RangeInclusive<u64>,
+) -> Result<BTreeMap<u64, Bytes>, String> {
     let (journal, known, last) = (&api.context.journal, *ids.start(), *ids.end());
     let unwritten = journal.unwritten(usize::MAX);
     if journal.lost().1 > known {
@@ -82,7 +87,7 @@ async fn older(api: &Api, only: Option<TenantId>, ids: RangeInclusive<u64>) -> R
         ..EventFilter::default()
     };
     let reading = async {
-        let session = store.session().await?;
+        let session = store.session_for(caller.tenant()).await?;
         let reaches_back = session.remembers(known, &source).await?;
         let most = i64::try_from(MOST).unwrap_or(i64::MAX);
         Ok::<_, StoreError>((reaches_back, session.oldest_events(&filter, most).await?))

@@ -16,7 +16,7 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     time::{self, Instant},
 };
 
@@ -31,6 +31,8 @@ const SHORTEST_MODULUS: usize = 256;
 const MOST: usize = 100;
 /// Unknown keys make us look again, but not more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Most requests that wait for that at once: whoever makes up names of keys shall not keep everybody's seats.
+const WAITING: usize = 16;
 /// How long a request with an unknown key waits for that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -83,6 +85,7 @@ struct Published {
     keys: ArcSwap<BTreeMap<String, Arc<Key>>>,
     /// Somebody has named a key that is not there.
     missed: Notify,
+    waiting: Semaphore,
     /// When they were last looked for, successfully or not.
     looked: watch::Sender<Option<Instant>>,
 }
@@ -117,7 +120,12 @@ impl Keys {
             None => BTreeMap::new(),
         };
         let looked = watch::Sender::new(settings.jwks_file.as_ref().map(|_| Instant::now()));
-        let published = Published { keys: ArcSwap::from_pointee(keys), missed: Notify::new(), looked };
+        let published = Published {
+            keys: ArcSwap::from_pointee(keys),
+            missed: Notify::new(),
+            waiting: Semaphore::new(WAITING),
+            looked,
+        };
         Ok(Self { source: Source::Set(published) })
     }
 
@@ -135,7 +143,9 @@ impl Keys {
         let fresh = looked.borrow_and_update().is_some_and(|at| at.elapsed() < LOOK_AGAIN);
         if !fresh {
             set.missed.notify_one();
-            let _ = time::timeout(PATIENCE, looked.changed()).await;
+            if let Ok(_place) = set.waiting.try_acquire() {
+                let _ = time::timeout(PATIENCE, looked.changed()).await;
+            }
         }
         let keys = set.keys.load();
         let none =

@@ -1,4 +1,4 @@
-//! The bytes of one connection. Who follows events and takes none of them for a while is cut off: nobody keeps them for it.
+//! The bytes of one connection. Who takes nothing of its answer for a while is cut off: nobody keeps it, nor a seat, for them.
 
 use std::{
     io::{self, IoSlice},
@@ -17,8 +17,11 @@ use tokio::{
 
 use super::seat::Seat;
 
-/// A follower's socket may take nothing for so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A socket may take nothing for so long while it has an answer to take. It needs no token to ask for something large, so whoever
+/// asks and does not read would hold a seat for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same for a follower's: what is not read by then, it has missed.
+const PATIENCE_WITH_FOLLOWERS: Duration = Duration::from_secs(10);
 /// What the system keeps for a follower that does not read, in bytes; the kernel doubles it for its own needs.
 const KEPT_FOR_A_FOLLOWER: usize = 64 * 1024;
 
@@ -45,24 +48,26 @@ pub(super) struct Line {
     wire: Box<dyn Wire>,
     seat: Arc<Seat>,
     keeps_little: bool,
-    /// Runs while a follower's socket takes nothing.
+    /// With others, and with followers.
+    patience: [Duration; 2],
+    /// Runs while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Line {
     pub(super) fn new(wire: Box<dyn Wire>, seat: Arc<Seat>) -> Self {
-        Self { wire, seat, keeps_little: false, stalled: None }
+        Self { wire, seat, keeps_little: false, patience: [PATIENCE, PATIENCE_WITH_FOLLOWERS], stalled: None }
     }
 
     fn watched<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
-        } else if self.seat.follows() {
-            let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-            ready!(stalled.as_mut().poll(context));
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no events")));
+            return written;
         }
-        written
+        let patience = self.patience[usize::from(self.seat.follows())];
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing of its answer")))
     }
 
     fn before_writing(&mut self) {
@@ -110,5 +115,34 @@ impl AsyncWrite for Line {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().wire).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncWriteExt,
+        time::{Instant, timeout},
+    };
+
+    use super::{super::seat::Seats, *};
+    use crate::api::authorize::Caller;
+
+    #[tokio::test]
+    async fn nobody_who_does_not_read_is_waited_for_for_ever() {
+        let (short, long) = (Duration::from_millis(100), Duration::from_secs(3600));
+        for (follows, patience) in [(false, [short, long]), (true, [long, short])] {
+            let seat = Seats::new().take().await.unwrap();
+            if follows {
+                seat.follow(&Caller::Machine { uid: 0 }).unwrap();
+            }
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            let mut line = Line { patience, ..Line::new(Box::new(ours), seat) };
+            let (began, bytes) = (Instant::now(), vec![0; 16 * 1024 * 1024]);
+            let written = timeout(Duration::from_secs(20), line.write_all(&bytes)).await;
+            let error = written.expect("it is waited for").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() >= short);
+        }
     }
 }

@@ -88,8 +88,7 @@ impl Document {
             pid: process::id(),
             started_at: rfc3339(self.started_at),
             keeper_pid: self.view.keeper_pid,
-            // How much was lost for others is none of a tenant's business.
-            republished_messages: if self.only.is_none() { self.republished } else { 0 },
+            republished_messages: self.republished,
             budget: self.only.is_none().then_some(self.view.budget),
             // Words that speak of this machine.
             walls: if self.only.is_none() { self.view.walls.to_vec() } else { Vec::new() },

@@ -18,6 +18,11 @@ async fn a_name_that_is_not_ours_is_refused_but_to_bearers() {
     assert_eq!(server.with(&[foreign, ("cookie", &cookie)], Method::GET, STATUS, "").await.code(), "host_unknown");
     assert_eq!(server.with(&[foreign], Method::GET, "/livez", "").await.status, 200);
     let bearer = format!("Bearer {token}");
+    for open in ["/metrics", "/openapi.json", "/docs/"] {
+        // A page may add any header where everybody is answered.
+        let answer = server.with(&[foreign, ("authorization", "Bearer x")], Method::GET, open, "").await;
+        assert_eq!(answer.code(), "host_unknown", "{open}");
+    }
     assert_eq!(server.with(&[foreign, ("authorization", &bearer)], Method::GET, STATUS, "").await.status, 200);
 }
 

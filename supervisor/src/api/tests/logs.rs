@@ -191,3 +191,22 @@ async fn a_link_in_the_place_of_a_log_is_not_followed() {
     let answer = server.local(Method::GET, "/api/v1/admin/workers/logs?tenant_id=1", "").await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "log_unreadable"));
 }
+
+#[tokio::test]
+async fn who_follows_leaves_its_seat_to_others() {
+    let server = Server::start(synthetic(1));
+    let viewer = server.token(Role::Viewer, Some(1)).await.token;
+    write(&server, "transform-1-1", "one\n");
+    let mut followers = Vec::new();
+    for _ in 0..64 {
+        let mut follower = Follower::with(&server, &viewer, "").await;
+        assert_eq!(follower.response.headers()["connection"], "close");
+        follower.sees("one").await;
+        followers.push(follower);
+    }
+    let path = "/api/v1/admin/workers/logs?follow=true";
+    let answer = server.remote(Some(&viewer), Method::GET, path, "").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "too_many_streams"));
+    let admin = server.token(Role::Admin, None).await.token;
+    Follower::with(&server, &admin, "tenant_id=1").await.sees("one").await;
+}

@@ -140,7 +140,8 @@ async fn a_thousand_workers_are_written_down_fast_and_nobody_else_waits_for_it()
 
 #[tokio::test]
 async fn the_metrics_are_an_admins_where_the_configuration_says_so() {
-    let server = Server::start_with(synthetic(1), |context| context.metrics_are_open = false);
+    let server =
+        Server::start_with(synthetic(1), |context| context.api.metrics = crate::settings::MetricsAccess::Admin);
     let answer = server.remote(None, Method::GET, "/metrics", "").await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, "token_required"));
     for (role, tenant, status) in [(Role::Admin, None, 200), (Role::Operator, Some(1), 403)] {

@@ -89,7 +89,6 @@ impl Server {
             journal: journal.clone(),
             reload_tenants: tokio::sync::watch::channel(0).0,
             audit: crate::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
-            metrics_are_open: true,
             spans: crate::spans::Spans::default(),
             // The workers are made up; this test's own process stands for theirs.
             look: Some(|flights, worker, incarnation, _| {

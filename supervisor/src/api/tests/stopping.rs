@@ -59,7 +59,6 @@ async fn a_socket_that_was_left_behind_is_replaced() {
         journal: crate::history::Journal::default(),
         reload_tenants: tokio::sync::watch::channel(0).0,
         audit: crate::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
-        metrics_are_open: true,
         spans: crate::spans::Spans::default(),
         look: None,
     };
@@ -95,7 +94,6 @@ async fn an_address_that_is_taken_is_named() {
         journal: crate::history::Journal::default(),
         reload_tenants: tokio::sync::watch::channel(0).0,
         audit: crate::audit::AuditLog::new(std::path::Path::new(""), None, None).0,
-        metrics_are_open: true,
         spans: crate::spans::Spans::default(),
         look: None,
     };

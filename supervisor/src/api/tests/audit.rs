@@ -1,0 +1,69 @@
+//! What the audit log is told.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use etl_shared::api::{AuditResult, Role};
+use hyper::Method;
+use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
+
+use super::{fleet::synthetic, server::Server};
+use crate::{
+    audit::heard::{self, Heard},
+    runtime::{Handle, handle::Order},
+};
+
+fn server() -> (Server, Heard) {
+    let (log, heard) = heard::log();
+    (Server::start_with(synthetic(2), |context| context.audit = log), heard)
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_answer_leaves_an_entry_all_the_same() {
+    let (log, mut heard) = heard::log();
+    let (orders, mut taken) = mpsc::channel(8);
+    let server = Server::start_with(synthetic(1), |context| {
+        context.audit = log;
+        context.handle = Handle::new(orders, Arc::new(ArcSwap::from_pointee(synthetic(1))));
+    });
+    let mut client = server.unix().await;
+    let body = r#"{"action":"stop"}"#;
+    let head =
+        "POST /api/v1/admin/workers/control HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hung-up\r\nContent-Length";
+    client.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    let order = timeout(Duration::from_secs(20), taken.recv()).await.unwrap().unwrap();
+    let Order::Control { mut answer, .. } = order else { panic!("another order") };
+    drop(client);
+    // Nobody gives up waiting for it because of that; were it so, it would be at once.
+    assert!(timeout(Duration::from_millis(500), answer.closed()).await.is_err(), "nobody waits for the order");
+    answer.send(Ok(1)).unwrap();
+    let entry = heard.next().await;
+    assert_eq!((entry.action.as_str(), entry.result, entry.status), ("workers.stop", AuditResult::Ok, 202));
+    assert_eq!(entry.correlation_id.as_deref(), Some("hung-up"));
+    assert_eq!(entry.detail["workers"], 1);
+}
+
+#[tokio::test]
+async fn a_zero_byte_is_left_out_and_whoever_only_lacks_a_login_leaves_no_entry() {
+    let (server, mut heard) = server();
+    let token = server.token(Role::Viewer, Some(2)).await;
+    assert_eq!(heard.next().await.action, "tokens.create");
+    for (cookie, code) in [("", "token_required"), ("etl_session=1234", "session_expired")] {
+        let headers = [("cookie", cookie)];
+        let headers = if cookie.is_empty() { &[][..] } else { &headers[..] };
+        let answer = server.with(headers, Method::GET, "/api/v1/session", "").await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, code));
+    }
+    server.local(Method::DELETE, "/api/v1/admin/tokens/a%00b", "").await;
+    let entry = heard.next().await;
+    assert_eq!((entry.action.as_str(), entry.status), ("tokens.revoke", 404));
+    assert_eq!(entry.detail["token"], "ab");
+    // What was done with a token of a tenant, was done with that tenant.
+    let path = format!("/api/v1/admin/tokens/{}", token.description.id);
+    server.local(Method::DELETE, &path, "").await;
+    let entry = heard.next().await;
+    assert_eq!((entry.status, entry.tenant_id.map(i64::from)), (204, Some(2)));
+    // A token that is no good is no forgotten login.
+    server.remote(Some("etl_x_y"), Method::GET, "/api/v1/session", "").await;
+    assert_eq!(heard.next().await.detail["code"], "token_invalid");
+}
