@@ -128,14 +128,14 @@ fn lines_of_each(text: &str) -> BTreeMap<u64, u64> {
             is_broken = true;
             continue;
         };
-        let process: u64 = process.parse().unwrap();
+        let process: u64 = process.parse().expect("a number");
         if now != Some(process) {
             assert!(counts.insert(process, 0).is_none(), "{process} comes back");
             now = Some(process);
             is_broken = false;
         }
         assert!(!is_broken, "{line:?} after a broken line");
-        let count = counts.get_mut(&process).unwrap();
+        let count = counts.get_mut(&process).expect("it was inserted");
         if number != "end" {
             assert_eq!(number.parse(), Ok(*count), "of process {process}");
             *count += 1;
