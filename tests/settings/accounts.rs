@@ -27,7 +27,7 @@ async fn a_tenant_with_more_workers_may_have_more_connections() {
 async fn limits(installation: &Installation) -> Vec<i32> {
     let names = [installation.name(1, 1), installation.name(2, 1)];
     let select = "SELECT rolconnlimit FROM pg_roles WHERE rolname = ANY($1) ORDER BY rolname";
-    let rows = installation.platform.database.client().query(select, &[&names.as_slice()]).await.unwrap();
+    let rows = installation.platform.database.client().query(select, &[&names.as_slice()]).await.expect("rows");
     rows.iter().map(|row| row.get(0)).collect()
 }
 

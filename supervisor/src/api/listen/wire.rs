@@ -130,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_who_does_not_read_is_waited_for_for_ever() {
-        let (short, long) = (Duration::from_millis(100), Duration::from_secs(3600));
+        let (short, long) = (Duration::from_millis(100), Duration::from_hours(1));
         for (follows, patience) in [(false, [short, long]), (true, [long, short])] {
             let seat = Seats::new().take().await.unwrap();
             if follows {

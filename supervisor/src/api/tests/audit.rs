@@ -28,9 +28,9 @@ async fn who_hangs_up_before_the_answer_leaves_an_entry_all_the_same() {
     });
     let mut client = server.unix().await;
     let body = r#"{"action":"stop"}"#;
-    let head =
+    let request =
         "POST /api/v1/admin/workers/control HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hung-up\r\nContent-Length";
-    client.write_all(format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    client.write_all(format!("{request}: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
     let order = timeout(Duration::from_secs(20), taken.recv()).await.unwrap().unwrap();
     let Order::Control { mut answer, .. } = order else { panic!("another order") };
     drop(client);
