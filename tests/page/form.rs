@@ -25,6 +25,19 @@ async fn later(scene: &Scene, milliseconds: u64) -> Value {
     scene.browser.run(&format!("return new Date(Date.now() + {milliseconds}).toISOString()")).await
 }
 
+/// Every answer with the settings comes a second later than the one before.
+const LATER_AND_LATER: &str = "
+    const real = window.fetch;
+    window.readings = 0;
+    let asked = 0;
+    window.fetch = async (...request) => {
+        const answer = await real(...request);
+        if (request[1]?.method !== 'GET' || !String(request[0]).includes('/config')) return answer;
+        await new Promise((resolve) => setTimeout(resolve, 1000 * ++asked));
+        window.readings += 1;
+        return answer;
+    };";
+
 /// Opens tenant 1, enters a number of workers, and saves.
 async fn save_workers(scene: &Scene, workers: &str) {
     let browser = &scene.browser;
@@ -100,4 +113,20 @@ async fn more_workers_than_the_limit_do_not_stop_an_operator_and_an_admin_may_as
     scene.enter(Role::Admin, None).await;
     save_workers(&scene, "4").await;
     assert_eq!(is_set(&scene).await["workers"], 4);
+}
+
+#[tokio::test]
+async fn whoever_types_keeps_the_focus_whatever_answers_are_late() {
+    let scene = Scene::with(&[1], Screen::Desktop).await;
+    scene.browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({"source": LATER_AND_LATER})).await;
+    scene.enter(Role::Operator, Some(1)).await;
+    let browser = &scene.browser;
+    // Read once for the view and once for the stream that begins.
+    browser.until("the form", "document.querySelector('[name=\"transform.workers\"]:not(:disabled)')").await;
+    assert_eq!(browser.run("return window.readings").await, json!(1));
+    browser.run("document.querySelector('[name=\"transform.workers\"]').focus()").await;
+    browser.until("the second answer", "window.readings > 1").await;
+    browser.press("2\u{e007}").await;
+    browser.until_says(".toast", "Settings saved").await;
+    assert_eq!(is_set(&scene).await["workers"], 2);
 }

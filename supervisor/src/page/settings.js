@@ -21,6 +21,8 @@ export function settings(tenant) {
   let tag = null;
   let dirty = false;
   let refused = false;
+  let asked = 0;
+  let shown = 0;
 
   function show() {
     dirty = false;
@@ -30,12 +32,17 @@ export function settings(tenant) {
   }
   const load = () =>
     filling(element, async () => {
-      // What somebody is typing is not taken away.
       if (dirty) return;
-      const before = JSON.stringify(document);
-      ({ document, tag } = await readSettings(tenant));
+      asked += 1;
+      const own = asked;
+      const read = await readSettings(tenant);
+      // What somebody is typing is not taken away, and answers may overtake each other.
+      if (dirty || own < shown) return;
+      shown = own;
+      const same = JSON.stringify(read.document) === JSON.stringify(document);
+      ({ document, tag } = read);
       // The same again: whoever is about to type keeps the focus.
-      if (JSON.stringify(document) !== before || refused) show();
+      if (!same || refused) show();
       refused = false;
     });
 
