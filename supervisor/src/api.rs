@@ -19,7 +19,6 @@ use axum::{
 };
 use etl_shared::WorkerName;
 use tokio::sync::watch;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     audit::AuditLog,
@@ -27,7 +26,7 @@ use crate::{
     page,
     reconcile::Republished,
     runtime::{Handle, view::Sample},
-    settings::{Api as ApiSettings, Auth, Broker, Database, MetricsAccess, Runtime},
+    settings::{Api as ApiSettings, Auth, Broker, Database, Runtime},
     spans::Spans,
     store::OperatorStore,
 };
@@ -40,6 +39,7 @@ mod correlation;
 mod credentials;
 mod csrf;
 mod dead_letters;
+mod endpoints;
 mod events;
 mod headers;
 mod health;
@@ -158,49 +158,8 @@ impl Api {
 
 /// Every path there is.
 fn router(api: Arc<Api>) -> Router {
-    let admin = OpenApiRouter::new()
-        .routes(routes!(control::everybody))
-        .routes(routes!(control::tenant))
-        .routes(routes!(control::own))
-        .routes(routes!(status::tenant))
-        .routes(routes!(status::fleet))
-        .routes(routes!(logs::read))
-        .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::revoke))
-        .routes(routes!(credentials::status))
-        .routes(routes!(credentials::rotate))
-        .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::show))
-        .routes(routes!(dead_letters::replay))
-        .routes(routes!(dead_letters::discard))
-        .routes(routes!(tenants::list))
-        .routes(routes!(tenants::confirm))
-        .routes(routes!(settings::show, settings::change))
-        .routes(routes!(queues::list))
-        .routes(routes!(jobs::publish))
-        .routes(routes!(events::stream))
-        .routes(routes!(overview::overview))
-        .routes(routes!(history::events))
-        .routes(routes!(history::tenant))
-        .routes(routes!(audit::read))
-        .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
-    let session = OpenApiRouter::new()
-        .routes(routes!(session::show, session::end))
-        .route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate))
-        .routes(routes!(session::begin));
-    let mut metrics = OpenApiRouter::new().routes(routes!(metrics::read));
-    if api.context.api.metrics != MetricsAccess::Open {
-        metrics = metrics.route_layer(from_fn_with_state(Arc::clone(&api), authenticate::authenticate));
-    }
-    let (router, description) = OpenApiRouter::with_openapi(openapi::frame())
-        .nest("/api/v1/admin", admin)
-        .nest("/api/v1", session)
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
-        .merge(metrics)
-        .split_for_parts();
-    router
-        .route("/openapi.json", get(openapi::document(&description)))
+    endpoints::served(&api)
+        .route("/openapi.json", get(openapi::document))
         .merge(page::routes())
         .merge(reference::routes())
         .fallback(problem::unknown_path)

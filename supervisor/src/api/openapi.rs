@@ -1,7 +1,12 @@
 //! The API's description, OpenAPI 3.1: made from the handlers and the types of their bodies, so that it cannot lag behind.
 
-use axum::{http::header, response::IntoResponse};
+use axum::{
+    body::Bytes,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use etl_shared::api::Problem;
+use tokio::{sync::OnceCell, task::spawn_blocking};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -9,6 +14,8 @@ use utoipa::{
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
+
+use super::{endpoints, problem::Refusal};
 
 /// The cookie of the page's session.
 pub(super) const SESSION_COOKIE: &str = "etl_session";
@@ -62,15 +69,22 @@ fn name_endpoints(description: &mut Document) {
     }
 }
 
-/// Serves it: written once, because it never changes while the program runs.
-pub(super) fn document<S: Clone + Send + Sync + 'static>(
-    description: &Document,
-) -> impl axum::handler::Handler<((),), S> {
-    let mut description = description.clone();
+/// The text; it never changes while the program runs.
+fn text() -> Bytes {
+    let mut description = endpoints::described();
     name_endpoints(&mut description);
-    let text: axum::body::Bytes = description.to_json().unwrap_or_default().into();
-    move || {
-        let text = text.clone();
-        async move { ([(header::CONTENT_TYPE, "application/json")], text).into_response() }
+    description.to_json().unwrap_or_default().into()
+}
+
+/// Serves it, written once somebody asks.
+pub(super) async fn document() -> Response {
+    static TEXT: OnceCell<Bytes> = OnceCell::const_new();
+    // On another thread, with which most of the memory goes that this takes.
+    let text = TEXT.get_or_try_init(|| spawn_blocking(text)).await;
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        Err(_) => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping").into_response()
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! Keeps the published view in step with the fleet.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use etl_shared::{
@@ -37,6 +41,10 @@ pub(super) struct Board {
     published: Arc<ArcSwap<FleetView>>,
     workers: BTreeMap<Key, Arc<WorkerView>>,
     /// What is said of a worker whatever it does.
+    /// How many of them have a process.
+    processes: usize,
+    /// Of those, whose process nobody has looked at yet.
+    unseen: BTreeSet<Key>,
     remarks: BTreeMap<Key, String>,
     tenants: Arc<BTreeMap<TenantId, bool>>,
     queues: Arc<BTreeMap<String, QueueSample>>,
@@ -82,6 +90,8 @@ impl Board {
         Self {
             published: Arc::new(ArcSwap::from_pointee(empty)),
             workers: BTreeMap::new(),
+            processes: 0,
+            unseen: BTreeSet::new(),
             remarks: BTreeMap::new(),
             tenants: Arc::default(),
             queues: Arc::default(),
@@ -149,8 +159,24 @@ impl Board {
             restarts: slot.restarts(),
             last_exit,
         };
-        self.workers.insert(key, Arc::new(view));
+        self.put(key, Some(view));
         self.changed();
+    }
+
+    /// Puts a worker in its place, or takes it away, and keeps count of processes: they are asked for every second.
+    fn put(&mut self, key: Key, view: Option<WorkerView>) {
+        let process = view.as_ref().and_then(|view| view.process);
+        if process.is_some_and(|process| process.sample.is_none()) {
+            self.unseen.insert(key.clone());
+        } else {
+            self.unseen.remove(&key);
+        }
+        let before = match view {
+            Some(view) => self.workers.insert(key, Arc::new(view)),
+            None => self.workers.remove(&key),
+        };
+        self.processes += usize::from(process.is_some());
+        self.processes -= usize::from(before.is_some_and(|before| before.process.is_some()));
     }
 
     /// Says something of a worker from now on, until something else is said; returns whether that is new.
@@ -168,19 +194,21 @@ impl Board {
 
     /// Shows a worker no longer.
     pub(super) fn remove(&mut self, name: &WorkerName) {
-        self.workers.remove(&key(name));
+        self.put(key(name), None);
         self.remarks.remove(&key(name));
         self.changed();
     }
 
     /// Adds what a process was seen to use.
     pub(super) fn sampled(&mut self, name: &WorkerName, pid: i32, sample: Sample) {
-        if let Some(view) = self.workers.get_mut(&key(name))
+        let key = key(name);
+        if let Some(view) = self.workers.get_mut(&key)
             && view.process.is_some_and(|process| process.pid == pid)
         {
             let view = Arc::make_mut(view);
             let before = view.process.and_then(|process| process.sample);
             view.process = view.process.map(|process| ProcessView { sample: Some(sample), ..process });
+            self.unseen.remove(&key);
             if before.is_some_and(|before| Sample { at: sample.at, ..before } == sample) {
                 self.dirty = true;
             } else {
@@ -190,8 +218,8 @@ impl Board {
     }
 
     /// How many workers have a process.
-    pub(super) fn processes(&self) -> usize {
-        self.workers.values().filter(|worker| worker.process.is_some()).count()
+    pub(super) const fn processes(&self) -> usize {
+        self.processes
     }
 
     /// The next processes to look at: `due` of them behind the one that was looked at last, going round, and at most `unseen`
@@ -201,7 +229,7 @@ impl Board {
         let behind = self.workers.range((from, Bound::Unbounded));
         let before = last.into_iter().flat_map(|last| self.workers.range(..=key(last)));
         let round = behind.chain(before).map(|(_, worker)| worker).filter(|worker| worker.process.is_some()).take(due);
-        let new = self.workers.values().filter(|worker| worker.process.is_some_and(|process| process.sample.is_none()));
+        let new = self.unseen.iter().filter_map(|key| self.workers.get(key));
         let chosen = new.take(unseen).chain(round);
         chosen
             .filter_map(|worker| {

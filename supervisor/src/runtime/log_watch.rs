@@ -39,6 +39,8 @@ pub(super) struct LogWatch {
     seen: HashMap<WorkerName, Seen>,
     /// Whose turn comes next, by place.
     next: usize,
+    /// The view's version when everybody was last gone through.
+    version: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,17 +65,21 @@ impl LogWatch {
     ) -> Self {
         let directory = settings.runtime.log_directory.clone();
         let round = settings.limits.sample_every.max(SOON);
-        Self { directory, round, view, limits, news, seen: HashMap::new(), next: 0 }
+        Self { directory, round, view, limits, news, seen: HashMap::new(), next: 0, version: None }
     }
 
     /// Until nobody hears it any more.
     pub(super) async fn run(mut self) {
         while !self.news.is_closed() {
             let turn = TURN.min(self.round);
-            let turn = if self.seen.values().any(|seen| seen.soon) { SOON } else { turn };
+            let turn = if self.is_in_a_hurry() { SOON } else { turn };
             time::sleep(turn).await;
             self.look(turn);
         }
+    }
+
+    fn is_in_a_hurry(&self) -> bool {
+        self.seen.values().any(|seen| seen.soon)
     }
 
     fn look(&mut self, turn: Duration) {
@@ -84,7 +90,10 @@ impl LogWatch {
         if self.seen.len() > 2 * count + 16 {
             // They are seen again at once.
             self.seen.clear();
+            self.version = None;
         }
+        // Where nobody is new and nobody in a hurry, a thousand need not be looked up each time.
+        let only_turns = self.version.replace(view.version) == Some(view.version) && !self.is_in_a_hurry();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -98,7 +107,7 @@ impl LogWatch {
         for (place, name) in writing.into_iter().enumerate() {
             let has_its_turn = (place + count - start.min(count)) % count < due;
             // One that nobody has seen yet has its turn at once: it may have begun with a flood.
-            if has_its_turn || self.seen.get(name).is_none_or(|seen| seen.soon) {
+            if has_its_turn || !only_turns && self.seen.get(name).is_none_or(|seen| seen.soon) {
                 self.look_at(name);
             }
         }
