@@ -10,6 +10,7 @@ mod writer;
 
 pub use entry::Entry;
 pub use journal::{Happening, Journal, Missed};
+pub use labels::BROKER_REASONS;
 pub use looks::Looks;
 pub use points::{Point, Points, STEP};
 pub use tally::Tally;

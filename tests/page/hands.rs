@@ -46,6 +46,12 @@ async fn everything_is_reached_with_the_keyboard() {
     focus_is(browser, "the button that does nothing", "dialog button[type=button]").await;
     browser.press(ESCAPE).await;
     focus_is(browser, "stop again", "[aria-label='Stop tenant 2']").await;
+    // A key that is held down, or pressed twice, answers no question with yes.
+    browser.press(&format!("{TAB}{ENTER}")).await;
+    browser.until_says("dialog[open] h2", "Restart").await;
+    focus_is(browser, "the button that does nothing", "dialog button[type=button]").await;
+    browser.press(ENTER).await;
+    focus_is(browser, "restart again", "[aria-label='Restart tenant 2']").await;
     browser.press(DOWN).await;
     focus_is(browser, "the line below", ".line[data-tenant='3']").await;
     browser.press(ENTER).await;

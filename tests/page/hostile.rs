@@ -21,7 +21,11 @@ async fn markup_in_names_log_lines_and_error_texts_stays_text() {
     client.execute(letter, &[&"transform_queue_tenant_1", &body, &IMAGE, &SCRIPT]).await.expect("a letter");
     let supervisor = Supervisor::start_prepared(&scripted(&platform), |home| {
         let json = json!({"level": IMAGE, "timestamp": SCRIPT, "fields": {"message": IMAGE, LINK: SCRIPT}});
-        home.plan(1, &[IMAGE, SCRIPT, LINK, &json.to_string()].map(|line| Do::Print(line.to_owned())));
+        // Words that are none, and that no text can be made of.
+        let none = json!({"toString": 1});
+        let odd = json!({"level": none, "timestamp": none, "message": none, "note": "odd"});
+        let lines = [IMAGE, SCRIPT, LINK, &json.to_string(), &odd.to_string()];
+        home.plan(1, &lines.map(|line| Do::Print(line.to_owned())));
     })
     .await;
     supervisor.until_running(&[1]).await;
@@ -35,7 +39,7 @@ async fn markup_in_names_log_lines_and_error_texts_stays_text() {
     browser.click("dialog[open] button[type=button]").await;
     scene.open_tenant(1).await;
     browser.until_says("h1", IMAGE).await;
-    for line in [IMAGE, SCRIPT, LINK] {
+    for line in [IMAGE, SCRIPT, LINK, "{\"toString\":1} note=odd"] {
         browser.until_says(".log", line).await;
     }
     browser.until_says(".letters .detail", IMAGE).await;

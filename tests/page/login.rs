@@ -4,7 +4,7 @@ use etl_shared::api::Role;
 use serde_json::{Value, json};
 use system_tests::browser::{Browser, Screen};
 
-use super::scene::Scene;
+use super::{directed::directed, scene::Scene};
 
 const SESSION: &str = "/api/v1/session";
 const WHO: &str = "const [done] = arguments; fetch('/api/v1/session').then((answer) => answer.json()).then((who) => done(who.actor ?? null))";
@@ -56,6 +56,46 @@ async fn another_sites_link_takes_nobodys_session_away() {
     browser.until_says("#who", "operator").await;
     browser.until("nothing of the admin's is left", "!document.querySelector('.space .line')").await;
     assert_ne!(who(browser).await, before);
+}
+
+#[tokio::test]
+async fn whoever_logs_in_in_another_tab_is_who_this_one_shows() {
+    let scene = Scene::with(&[1, 2], Screen::Desktop).await;
+    scene.enter(Role::Admin, None).await;
+    scene.open_tenant(2).await;
+    log_in_elsewhere(&scene).await;
+    // The server ends the stream of the session that is none any more.
+    becomes_the_operator(&scene).await;
+}
+
+#[tokio::test]
+async fn a_refused_control_finds_out_who_is_logged_in_by_now() {
+    let scene = directed(&[1, 2]).await;
+    scene.enter(Role::Admin, None).await;
+    scene.browser.until_says(".line[data-tenant='2'] .badge", "RUNNING").await;
+    // This tab's stream does not end.
+    log_in_elsewhere(&scene).await;
+    scene.press("Restart", 2).await;
+    scene.confirm().await;
+    becomes_the_operator(&scene).await;
+    assert_eq!(scene.supervisor.home.born_of(2).len(), 1, "it was refused");
+}
+
+/// As another tab of the same browser does it: the cookie is the one of both.
+async fn log_in_elsewhere(scene: &Scene) {
+    let token = scene.supervisor.token(Role::Operator, Some(1)).await;
+    assert_eq!(scene.console_with("POST", SESSION, json!({"token": token}), false).await, "200");
+}
+
+/// Its own tenant is all that is shown, and its controls work.
+async fn becomes_the_operator(scene: &Scene) {
+    let browser = &scene.browser;
+    browser.until_says("#who", "operator").await;
+    browser.until_says("h1", "tenant 1").await;
+    browser.until("nothing of the admin's is left", "!document.querySelector('.space .line, .back')").await;
+    scene.press("Restart", 1).await;
+    scene.confirm().await;
+    browser.until_says(".toast", "Restarting tenant 1").await;
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ use etl_shared::{Verdict, exit_code};
 /// Signals that processes die of; others are one word.
 const SIGNALS: [i32; 15] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 24, 25, 31];
 
-/// The broker's own words, and one for whatever somebody wrote into a message's headers.
-pub(super) fn broker_reason(reason: &str) -> &str {
-    match reason {
-        "delivery_limit" | "expired" | "maxlen" | "rejected" | "unknown_origin" => reason,
-        _ => "other",
-    }
+/// Why the broker gives up messages, in its own words, and one for whatever somebody wrote into a message's headers.
+pub const BROKER_REASONS: [&str; 6] = ["delivery_limit", "expired", "maxlen", "rejected", "unknown_origin", OTHER];
+const OTHER: &str = "other";
+
+/// One of [`BROKER_REASONS`].
+pub(super) fn broker_reason(reason: &str) -> &'static str {
+    BROKER_REASONS.into_iter().find(|known| *known == reason).unwrap_or(OTHER)
 }
 
 /// How a process ended. It chooses its exit code and may send itself any signal: those that nobody knows are one word each.

@@ -4,6 +4,7 @@
 const TIMEOUT = 30000;
 let csrf = null;
 let signedOut = () => {};
+let exchanged = () => {};
 
 /** The token of the session; `null` after its end. */
 export function useCsrf(token) {
@@ -13,6 +14,11 @@ export function useCsrf(token) {
 /** Called whenever an answer says that nobody is logged in. */
 export function onSignedOut(listener) {
   signedOut = listener;
+}
+
+/** Called whenever an answer says that the session is another one by now. */
+export function onExchanged(listener) {
+  exchanged = listener;
 }
 
 /** A refusal, with the server's own words. */
@@ -49,6 +55,7 @@ export async function send(method, path, { body, headers = {}, signal, quiet401 
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
   if (response.status === 401 && !quiet401) signedOut();
+  if (problem.code === "csrf_invalid") exchanged();
   const detail = problem.detail ?? `the supervisor answered ${response.status}`;
   throw new Problem(response.status, problem.code ?? "unknown", detail);
 }

@@ -6,7 +6,7 @@ let number = 0;
 
 /**
  * Asks; resolves to the values of the fields by name, or to `null` where the answer is no. `text` is a sentence or a list of
- * elements; `danger` makes the refusal the button that has the focus.
+ * elements. Where there is nothing to enter, the button that does nothing has the focus; `danger` is a colour of the other.
  */
 export function ask({ title, text, confirm, danger = false, fields = [] }) {
   number += 1;
@@ -19,7 +19,7 @@ export function ask({ title, text, confirm, danger = false, fields = [] }) {
   document.body.append(dialog);
   const first = form.querySelector("input, select");
   dialog.showModal();
-  (first ?? (danger ? no : yes) ?? no).focus();
+  (first ?? no).focus();
   return new Promise((resolve) => {
     let answer = null;
     no.addEventListener("click", () => dialog.close());

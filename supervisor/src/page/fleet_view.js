@@ -98,11 +98,22 @@ export function fleetView(parent) {
     settle = 0;
     for (const tenant of chosen) if (!fleet.row(tenant)) chosen.delete(tenant);
     shown = sorted([...fleet.rows()].filter(wanted(filter)), order);
-    const sums = fleet.complete() ? sum(fleet.rows()) : fleet.serverTotals();
-    if (sums) strip.show(sums, filter.state);
+    total();
     text(found, filter.search || filter.state ? `${plural(shown.length, "tenant")} of ${fleet.size().toLocaleString()}` : "");
     grid.mark(order.column, order.down);
     draw();
+  }
+  /** The same after a while. A click is for the tenant that the pointer came to rest on: until it leaves, the order stays. */
+  function settleLater() {
+    settle = setTimeout(() => {
+      if (!grid.pointedAt()) return arrange();
+      total();
+      settleLater();
+    }, SETTLE);
+  }
+  function total() {
+    const sums = fleet.complete() ? sum(fleet.rows()) : fleet.serverTotals();
+    if (sums) strip.show(sums, filter.state);
   }
   function draw(changed = null) {
     bulk.show();
@@ -122,7 +133,7 @@ export function fleetView(parent) {
     if (shape) return arrange();
     shown = shown.map((row) => (changed.has(row.tenant_id) ? fleet.row(row.tenant_id) : row));
     draw(changed);
-    if (!settle) settle = setTimeout(arrange, SETTLE);
+    if (!settle) settleLater();
   });
   const escape = (event) => {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;

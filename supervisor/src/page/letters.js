@@ -54,7 +54,17 @@ export function letters(tenant) {
     const one = { ids: [letter.id] };
     const buttons = el("div", { class: "row" }, button("Replay", () => settle("replay", one), "primary"), button("Discard", () => settle("discard", one), "danger"));
     const element = el("details", { data: { letter: String(letter.id) } }, summary, buttons, body);
-    element.addEventListener("toggle", () => element.open && body.children.length === 0 && filling(body, () => reveal(letter, body)));
+    let state = "closed";
+    // Once, however often it is opened and closed meanwhile; after a failure again.
+    element.addEventListener("toggle", async () => {
+      if (!element.open || state !== "closed") return;
+      state = "loading";
+      await filling(body, async () => {
+        await reveal(letter, body);
+        state = "shown";
+      });
+      if (state === "loading") state = "closed";
+    });
     return element;
   }
   async function reveal(letter, place) {

@@ -11,17 +11,23 @@ export function readable(line) {
   const parted = /^([a-z][a-z0-9_]*-\d+-\d+) \| (.*)$/s.exec(short);
   const [worker, said] = parted ? [parted[1], parted[2]] : ["", short];
   if (!said.startsWith("{") || short !== line) return plain(worker, said);
-  let entry;
   try {
-    entry = JSON.parse(said);
+    return sentence(worker, JSON.parse(said));
   } catch {
     return plain(worker, said);
   }
-  const { timestamp, level = "", target, fields = {}, message, span, spans, ...others } = entry;
+}
+
+// A worker may write anything: what should be a word and is none is shown as JSON, and never asked to make a text of itself.
+const word = (value) => (typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value));
+
+function sentence(worker, entry) {
+  const { timestamp, level, target, fields = {}, message, span, spans, ...others } = entry;
   const { message: inner, ...more } = typeof fields === "object" && fields !== null ? fields : {};
-  const pairs = Object.entries({ ...more, ...others }).map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const head = [timestamp && moment(timestamp), level, worker].filter(Boolean).join(" ");
-  return { level: String(level).toUpperCase(), at: timestamp ? utc(timestamp) : null, head, rest: [inner ?? message ?? "", ...pairs].join(" ") };
+  const pairs = Object.entries({ ...more, ...others }).map(([name, value]) => `${name}=${value === null ? "null" : word(value)}`);
+  const at = typeof timestamp === "number" ? timestamp : word(timestamp);
+  const head = [at && moment(at), word(level), worker].filter(Boolean).join(" ");
+  return { level: word(level).toUpperCase(), at: at ? utc(at) : null, head, rest: [word(inner ?? message), ...pairs].join(" ") };
 }
 
 function plain(worker, said) {

@@ -78,6 +78,8 @@ export function logs(tenant) {
     const response = await send("GET", path, { signal: aborter.signal });
     waiting = [];
     again = box.children.length > 0;
+    // What was said of the connection before is over.
+    tell();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {

@@ -1,16 +1,16 @@
 // Puts the parts together: who is logged in, which view is shown, and the connection that keeps it alive.
 
-import { onSignedOut } from "./api.js";
+import { onExchanged, onSignedOut } from "./api.js";
 import { byId, el, text } from "./dom.js";
 import * as fleet from "./fleet.js";
 import { fleetView } from "./fleet_view.js";
 import { listen, showKeys } from "./keys.js";
 import { connect } from "./live.js";
 import { loginView } from "./login_view.js";
-import { announce, failure } from "./notices.js";
+import { announce, failure, notice } from "./notices.js";
 import { settled } from "./panel.js";
 import { showParts } from "./parts.js";
-import { forget, logout, may, resume, session, tokenOfLink } from "./session.js";
+import { forget, keep, logout, lookUp, may, resume, session, tokenOfLink } from "./session.js";
 import { tell } from "./telling.js";
 import { tenantView } from "./tenant_view.js";
 
@@ -75,6 +75,7 @@ function enter() {
       if (away) announce("The connection is back.");
       away = false;
       banner(null);
+      checkSession();
       load();
       showParts();
       dispatchEvent(new Event("live:open"));
@@ -97,6 +98,25 @@ function enter() {
     },
     onReset: load,
   });
+}
+
+/** All tabs share one cookie: somebody who logs in in another one takes the session of this one away. */
+async function checkSession() {
+  const before = session();
+  // What cannot be asked now is asked again with the next connection.
+  const now = await lookUp().catch(() => before);
+  if (!before || session() !== before) return;
+  if (!now) return ended();
+  if (now.csrf_token === before.csrf_token) return;
+  keep(now);
+  notice(`You are logged in as ${now.actor} now: that was done in another tab`);
+  enter();
+}
+
+function ended() {
+  if (!session()) return;
+  forget();
+  signIn("The session has ended: please log in again.");
 }
 
 // Many tenants may come at once, with an event each.
@@ -145,11 +165,8 @@ addEventListener("hashchange", () => {
   route();
   view?.focus();
 });
-onSignedOut(() => {
-  if (!session()) return;
-  forget();
-  signIn("The session has ended: please log in again.");
-});
+onSignedOut(ended);
+onExchanged(checkSession);
 listen(() => {
   if (session() && may.everybody() && tenantOfAddress() !== null) location.hash = "#/";
 });

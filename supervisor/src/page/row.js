@@ -42,6 +42,9 @@ export function line(withControls, onChoose) {
     buttons && cell("buttons", buttons.element),
   );
 
+  // What can have the focus, always in the same order.
+  const parts = [element, ...element.querySelectorAll("a, button, input")];
+
   /** Shows a tenant at a place of the table. */
   function show(next, place, top, chosen) {
     row = next;
@@ -80,10 +83,8 @@ export function line(withControls, onChoose) {
 
   /** The line that the keyboard is on can be reached with Tab, and its buttons after it. */
   function reachable(yes) {
-    const index = yes ? "0" : "-1";
-    attribute(element, "tabindex", index);
-    for (const part of element.querySelectorAll("a, button, input")) attribute(part, "tabindex", index);
+    for (const part of parts) attribute(part, "tabindex", yes ? "0" : "-1");
   }
 
-  return { element, show, reachable, tenant: () => row?.tenant_id };
+  return { element, parts, show, reachable, tenant: () => row?.tenant_id };
 }

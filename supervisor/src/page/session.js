@@ -15,21 +15,25 @@ export const may = {
   everybody: () => current?.role === "admin",
 };
 
-function keep(answer) {
+/** From now on this is the session. */
+export function keep(answer) {
   current = answer;
   useCsrf(answer?.csrf_token ?? null);
   return answer;
 }
 
-/** Takes up the session of the cookie; `null` where there is none. */
-export async function resume() {
+/** The session of the cookie as the server knows it, whatever is shown here; `null` where there is none. */
+export async function lookUp() {
   try {
-    return keep(await call("GET", PATH, { quiet401: true }));
+    return await call("GET", PATH, { quiet401: true });
   } catch (problem) {
-    if (problem.status === 401) return keep(null);
+    if (problem.status === 401) return null;
     throw problem;
   }
 }
+
+/** Takes up the session of the cookie; `null` where there is none. */
+export const resume = async () => keep(await lookUp());
 
 /** Logs in with a token. */
 export async function login(token) {

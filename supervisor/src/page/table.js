@@ -65,6 +65,16 @@ export function table({ columns, withControls, onSort, onOpen, onChoose }) {
     if (current < first || current >= last) lines.find((one) => one.place === first)?.reachable(true);
   }
 
+  /** The line that the focus is in, whose it is, and which part of it has the focus. */
+  function held() {
+    const one = lines.find((one) => one.element.contains(document.activeElement));
+    return one && { one, tenant: one.tenant(), part: Math.max(0, one.parts.indexOf(document.activeElement)) };
+  }
+  // Where a line is another tenant's by now, its button would do to that one what was meant for the one before.
+  function leaveButton({ one, tenant, part }) {
+    if (part > 0 && one.tenant() !== tenant) one.element.focus({ preventScroll: true });
+  }
+
   function go(place, focus = true) {
     if (rows.length === 0) return;
     current = Math.min(Math.max(place, 0), rows.length - 1);
@@ -113,23 +123,34 @@ export function table({ columns, withControls, onSort, onOpen, onChoose }) {
       for (const one of lines) one.reachable(one.place === current);
     }
   });
-  view.addEventListener("scroll", () => requestAnimationFrame(() => render(new Set())), { passive: true });
-  new ResizeObserver(() => render()).observe(view);
+  function moved(changed) {
+    const before = held();
+    render(changed);
+    if (before) leaveButton(before);
+  }
+  view.addEventListener("scroll", () => requestAnimationFrame(() => moved(new Set())), { passive: true });
+  new ResizeObserver(() => moved(null)).observe(view);
 
   return {
     element,
     /** Shows these rows; `changed`: only these differ from before. */
     show(next, picked, changed = null) {
-      const held = rows[current]?.tenant_id;
+      const before = changed === null ? held() : null;
+      const tenant = rows[current]?.tenant_id;
       rows = next;
       chosen = picked;
-      if (changed === null) follow(held);
+      if (changed === null) follow(tenant);
       empty.hidden = rows.length > 0;
       attribute(element, "aria-rowcount", String(rows.length + 1));
-      const focused = changed === null && document.activeElement?.getAttribute("role") === "row" && space.contains(document.activeElement);
       render(changed);
-      if (focused) lines.find((one) => one.place === current && !one.element.hidden)?.element.focus({ preventScroll: true });
+      if (!before) return;
+      const now = lines.find((one) => one.place === current && !one.element.hidden);
+      // The same button of the same tenant, wherever that is now; of another one, none.
+      if (now) now.parts[now.tenant() === before.tenant ? before.part : 0].focus({ preventScroll: true });
+      else leaveButton(before);
     },
+    /** Whether the pointer is where a click does something to the line's tenant. */
+    pointedAt: () => space.querySelector(".buttons:hover, .choose:hover") !== null,
     /** Marks the column that orders. */
     mark(column, down) {
       for (const one of heads) attribute(one, "aria-sort", one.dataset.column === column ? (down ? "descending" : "ascending") : null);

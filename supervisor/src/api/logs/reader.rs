@@ -15,6 +15,7 @@ pub(super) struct Reader {
     directory: PathBuf,
     lines: usize,
     follow: bool,
+    /// The one that comes first the next time is the first.
     tails: Vec<(WorkerName, Tail)>,
 }
 
@@ -39,7 +40,8 @@ impl Reader {
         !self.follow && self.tails.iter().all(|(_, tail)| tail.finished())
     }
 
-    /// What is there now, at most about [`PIECE`] bytes of whole lines. With several workers each line names its own.
+    /// What is there now, at most about [`PIECE`] bytes of whole lines. With several workers each line names its own. Those
+    /// that are followed take turns to be the first: one that writes faster than the client reads would else be the only one.
     pub(super) fn read(&mut self) -> io::Result<Vec<u8>> {
         let several = self.tails.len() > 1;
         let mut piece = Vec::new();
@@ -56,6 +58,45 @@ impl Reader {
                 }
             }
         }
+        if self.follow && several {
+            self.tails.rotate_left(1);
+        }
         Ok(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Two workers, of whom the first has written more than two pieces hold, and a reader of all of it.
+    fn crew(directory: &std::path::Path, follow: bool) -> Reader {
+        fs::write(directory.join("transform-7-1.log"), "much\n".repeat(PIECE)).unwrap();
+        fs::write(directory.join("transform-7-2.log"), "little\n").unwrap();
+        let mut reader = Reader::new(directory.to_owned(), PIECE, follow);
+        reader.watch(["transform-7-1", "transform-7-2"].map(|name| name.parse().unwrap()).iter());
+        reader
+    }
+
+    fn names_the_second(reader: &mut Reader) -> bool {
+        String::from_utf8(reader.read().unwrap()).unwrap().contains("transform-7-2 | little\n")
+    }
+
+    #[test]
+    fn a_worker_that_writes_all_the_time_does_not_keep_the_others_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut reader = crew(directory.path(), true);
+        assert!(!names_the_second(&mut reader), "the first piece is full");
+        assert!(names_the_second(&mut reader));
+    }
+
+    #[test]
+    fn what_is_not_followed_comes_one_log_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut reader = crew(directory.path(), false);
+        assert!(!names_the_second(&mut reader), "the first piece is full");
+        assert!(!names_the_second(&mut reader), "the first log goes on");
     }
 }

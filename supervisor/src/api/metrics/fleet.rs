@@ -14,7 +14,10 @@ use super::{
     sheet::{Sheet, buckets},
 };
 use crate::{
-    history::tally::{COLD_START_BOUNDS_MS, Crew},
+    history::{
+        BROKER_REASONS,
+        tally::{COLD_START_BOUNDS_MS, Crew},
+    },
     runtime::view::QueueSample,
 };
 
@@ -126,7 +129,9 @@ fn messages(scrape: &Scrape, sheet: &mut Sheet<'_>) -> fmt::Result {
     });
     let help = "How long messages were in hand, with their batch, until the database had them";
     sheet.histogram(("etl_message_duration", help, Some(Unit::Seconds)), durations)?;
-    let mut letters: BTreeMap<&str, u64> = REASONS.into_iter().zip(totals.dead_letters).collect();
+    // Every reason from the beginning on: a rule that looks for a rise sees none in a count that begins with its first one.
+    let mut letters: BTreeMap<&str, u64> = BROKER_REASONS.into_iter().map(|reason| (reason, 0)).collect();
+    letters.extend(REASONS.into_iter().zip(totals.dead_letters));
     for (reason, count) in &totals.returned {
         *letters.entry(reason).or_default() += count;
     }

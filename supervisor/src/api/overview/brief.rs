@@ -6,7 +6,7 @@ use etl_shared::{TenantId, api::WorkerState};
 
 use crate::{
     history::Looks,
-    runtime::{FleetView, WorkerView},
+    runtime::{FleetView, WorkerView, view::QueueSample},
 };
 
 /// One tenant.
@@ -57,9 +57,7 @@ impl<'a> Brief<'a> {
         for throughput in workers.iter().filter_map(|worker| looks.throughput(worker)) {
             *brief.throughput.get_or_insert_default() += throughput;
         }
-        // Workers are sorted by queue type within their tenant.
-        for crew in workers.chunk_by(|one, other| one.name.queue_type == other.name.queue_type) {
-            let Some(queue) = view.queues.get(&crew[0].name.queue().to_string()) else { continue };
+        for queue in queues(view, tenant).flatten() {
             *brief.messages_ready.get_or_insert_default() += queue.messages_ready;
             if let Some(unacknowledged) = queue.messages_unacknowledged {
                 *brief.messages_unacknowledged.get_or_insert_default() += unacknowledged;
@@ -67,6 +65,11 @@ impl<'a> Brief<'a> {
         }
         brief
     }
+}
+
+/// A tenant's queues, of each type that there is, as far as the broker has told. Messages wait also where no worker does.
+pub(super) fn queues(view: &FleetView, tenant: TenantId) -> impl Iterator<Item = Option<&QueueSample>> {
+    view.rules.keys().map(move |queue_type| view.queues.get(&queue_type.queue_of(tenant).to_string()))
 }
 
 /// Every tenant that is wanted, and those that are gone but still have a worker to stop.

@@ -139,16 +139,7 @@ fn changes(
 /// Whether the views show the same of a tenant. Workers that did not change are the same in memory.
 fn is_same(before: &FleetView, now: &FleetView, tenant: TenantId) -> bool {
     let (old, new) = (before.workers_of(tenant), now.workers_of(tenant));
-    let same_queues = || {
-        Arc::ptr_eq(&before.queues, &now.queues)
-            || new.iter().all(|worker| {
-                let name = worker.name.queue().to_string();
-                let depth = |view: &FleetView| {
-                    view.queues.get(&name).map(|queue| (queue.messages_ready, queue.messages_unacknowledged))
-                };
-                depth(before) == depth(now)
-            })
-    };
+    let same_queues = || Arc::ptr_eq(&before.queues, &now.queues) || depths(before, tenant).eq(depths(now, tenant));
     old.len() == new.len()
         && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
         && before.tenants.get(&tenant) == now.tenants.get(&tenant)
@@ -156,6 +147,11 @@ fn is_same(before: &FleetView, now: &FleetView, tenant: TenantId) -> bool {
         && (Arc::ptr_eq(&before.overrides, &now.overrides)
             || before.overrides.0.get(&tenant) == now.overrides.0.get(&tenant))
         && same_queues()
+}
+
+fn depths(view: &FleetView, tenant: TenantId) -> impl Iterator<Item = Option<(u32, Option<u32>)>> {
+    let queues = brief::queues(view, tenant);
+    queues.map(|queue| queue.map(|queue| (queue.messages_ready, queue.messages_unacknowledged)))
 }
 
 /// What identifies a row. The time of the last exit is counted back from now each time and wavers; another exit shows elsewhere too.
@@ -174,6 +170,8 @@ fn seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::{
         api::tests::fleet::{synthetic, tenant},
@@ -205,5 +203,19 @@ mod tests {
         let first = paused(&view, 600);
         assert_eq!(tenants(&first), [tenant(2)]);
         assert_eq!(tenants(&paused(&view, 1200)), [tenant(2)], "a longer one");
+    }
+
+    #[test]
+    fn a_queue_that_grows_is_told_where_nobody_works_as_well() {
+        let mut told = Told::default();
+        let seen = Seen::default();
+        let mut view = synthetic(3);
+        view.workers = view.workers.iter().filter(|worker| worker.name.tenant != tenant(2)).cloned().collect();
+        let mut queues = BTreeMap::clone(&view.queues);
+        queues.get_mut("transform_queue_tenant_2").unwrap().messages_ready += 1;
+        let grown = Arc::new(FleetView { queues: Arc::new(queues), ..FleetView::clone(&view) });
+        assert!(changes(&mut told, &seen, &Arc::new(view), |_| false).is_empty(), "the first time");
+        let rows = changes(&mut told, &seen, &grown, |_| false);
+        assert_eq!(rows.into_iter().map(|(tenant, _)| tenant).collect::<Vec<_>>(), [tenant(2)]);
     }
 }

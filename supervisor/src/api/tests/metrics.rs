@@ -118,6 +118,10 @@ async fn the_metrics_have_the_names_that_people_know_and_values_of_the_fleet() {
         r#"etl_message_duration_seconds_bucket{le="0.002",queue_type="transform"} 0"#,
         r#"etl_message_duration_seconds_bucket{le="+Inf",queue_type="transform"} 21"#,
         r#"etl_dead_letters_total{reason="poison"} 3"#,
+        // A rise from nothing to the first one would be none.
+        r#"etl_dead_letters_total{reason="malformed_message"} 0"#,
+        r#"etl_dead_letters_total{reason="delivery_limit"} 0"#,
+        r#"etl_dead_letters_total{reason="other"} 0"#,
         r#"etl_queue_messages_ready{tenant="1",queue_type="transform"} 3"#,
         r#"etl_supervisor_part_up{part="database"} 1"#,
     ] {

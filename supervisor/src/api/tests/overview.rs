@@ -63,6 +63,18 @@ async fn a_line_says_what_deserves_attention_and_sums_up_the_rest() {
 }
 
 #[tokio::test]
+async fn messages_of_a_tenant_without_workers_are_counted() {
+    let mut view = scene();
+    view.workers = view.workers.iter().filter(|worker| worker.name.tenant != tenant(4)).cloned().collect();
+    let server = Server::start(view);
+    let overview = read(&server, "").await;
+    let idle = &overview.tenants[3];
+    assert_eq!((idle.tenant_id, idle.workers, idle.state), (tenant(4), 0, WorkerState::Stopped));
+    assert_eq!((idle.messages_ready, idle.messages_unacknowledged), (Some(70), Some(5)));
+    assert_eq!(overview.totals.messages_ready, 11 * 3 + 70);
+}
+
+#[tokio::test]
 async fn pages_and_filters_find_what_is_looked_for_and_sums_are_over_all_of_it() {
     let server = Server::start(scene());
     assert_eq!(ids(&read(&server, "search=aCM").await), [4]);
