@@ -1,5 +1,5 @@
 //! The keeper: a small process that is the parent of every worker. One thread does everything, but for waiting until the disk has
-//! what was moved from one log file to another: see `log_helper`.
+//! what was moved from one log file to another: see `log_rotator`.
 //!
 //! It exists so that the rest of the supervisor can crash, be killed or be upgraded while the workers go on, and so that no
 //! exit code is ever lost. It holds no policy and makes no network connection.
@@ -62,8 +62,8 @@ mod lease;
 mod limits;
 mod log_cut;
 pub(crate) mod log_file;
-mod log_helper;
 pub(crate) mod log_rotation;
+mod log_rotator;
 mod notify;
 mod packet;
 mod peer;

@@ -2,7 +2,7 @@
 //! byte is removed that has not been copied, and none stays twice, whenever the keeper is killed.
 //!
 //! A step may take as long as the disk likes. So whoever has [`Rotations`] in hand only says which step is next and hears what became
-//! of it; taking it is [`super::log_helper`]'s, which has nothing of [`Rotations`] in hand meanwhile.
+//! of it; taking it is [`super::log_rotator`]'s, which has nothing of [`Rotations`] in hand meanwhile.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},

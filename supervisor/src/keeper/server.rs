@@ -1,5 +1,5 @@
 //! The keeper's loop: one thread that waits for everything at once and never for anybody. What may have to wait for the disk, which is
-//! making a log smaller, is another one's: see [`super::log_helper`].
+//! making a log smaller, is another one's: see [`super::log_rotator`].
 
 use std::{
     os::unix::net::UnixListener,

@@ -18,7 +18,7 @@ use super::{
     isolation::{Isolation, Prepared},
     lease::{Attempt, Leases},
     log_file,
-    log_helper::LogHelper,
+    log_rotator::LogRotator,
     program::errno_of,
     protocol::SpawnFailure,
     raw::{Launch, LaunchFailure, Launcher, Step},
@@ -37,7 +37,7 @@ pub(super) struct Spawner {
     launcher: Launcher,
     flight_directory: PathBuf,
     log_directory: PathBuf,
-    pub(super) log_helper: LogHelper,
+    pub(super) log_rotator: LogRotator,
     /// `/dev/null`, also at the numbers that launched processes get their descriptors at: nothing else of ours may have them.
     null: Vec<File>,
     pub(super) isolation: Isolation,
@@ -67,7 +67,7 @@ impl Spawner {
             launcher: Launcher::new(),
             flight_directory: runtime.flight_directory(),
             log_directory: runtime.log_directory.clone(),
-            log_helper: LogHelper::new(runtime.log_directory.clone()),
+            log_rotator: LogRotator::new(runtime.log_directory.clone()),
             null,
             isolation,
         })
@@ -90,7 +90,7 @@ impl Spawner {
             Attempt::Held(holder) => return Err(SpawnFailure::LeaseHeld { holder }),
         };
         let log = self
-            .log_helper
+            .log_rotator
             .with(|rotations| log_file::open(rotations, worker, queue))
             .map_err(step("open the log file", current(&self.log_directory, worker)))?;
         let flight_path = self.flight_directory.join(worker.to_string());

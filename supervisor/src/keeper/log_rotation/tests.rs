@@ -195,7 +195,7 @@ fn a_process_that_is_started_in_the_middle_of_a_rotation_goes_on_in_the_same_fil
             let before = fs::metadata(current(directory, &worker())).unwrap().ino();
             let mut log = log_file::open(&mut rotations, &worker(), &queue).unwrap();
             assert!(!is_under_way || log.metadata().unwrap().ino() == before, "after {start_after} steps");
-            log.write_all(lines(next..next + 1).as_bytes()).unwrap();
+            log.write_all(lines(next..=next).as_bytes()).unwrap();
             next += 1;
             while rotations.step() {}
             assert!(everything(directory) == lines(0..next), "started after {start_after} steps");

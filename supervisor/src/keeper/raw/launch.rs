@@ -4,7 +4,7 @@
 //! the same however large the keeper is, and a failed step is simply left in that memory. What makes the borrowing sound:
 //!
 //! * One thread of the keeper starts processes, and the kernel holds it until the borrower has executed or ended. A second one, which
-//!   waits for the disk now and then (`log_helper`), goes on meanwhile: it shares nothing with the borrower but the address space.
+//!   waits for the disk now and then (`log_rotator`), goes on meanwhile: it shares nothing with the borrower but the address space.
 //! * The borrower has a stack of its own, and writes to the keeper's memory only the failure and, in what belongs to the thread that
 //!   is held, `errno` and what the C library notes there for the time of a call.
 //! * Every signal is blocked in the keeper, hence in the borrower, until no handler is installed there any more; but for those that the

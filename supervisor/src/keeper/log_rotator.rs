@@ -20,7 +20,7 @@ use super::log_rotation::{Outcome, Rotations, Turn};
 const STACK_BYTES: usize = 64 * 1024;
 
 /// Rotations and whoever carries them out.
-pub(super) struct LogHelper {
+pub(super) struct LogRotator {
     shared: Arc<Mutex<Shared>>,
     /// How a step is taken. For tests, whose disk may be slow.
     take: fn(Turn) -> Outcome,
@@ -32,7 +32,7 @@ struct Shared {
     has_thread: bool,
 }
 
-impl LogHelper {
+impl LogRotator {
     pub(super) fn new(log_directory: PathBuf) -> Self {
         Self::taking_steps_by(Turn::take, log_directory)
     }

@@ -40,9 +40,9 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Nobody but the helper itself holds it: there is no thread.
-fn has_no_thread(helper: &LogHelper) -> bool {
-    Arc::strong_count(&helper.shared) == 1
+/// Nobody but the rotator itself holds it: there is no thread.
+fn has_no_thread(rotator: &LogRotator) -> bool {
+    Arc::strong_count(&rotator.shared) == 1
 }
 
 #[test]
@@ -57,11 +57,11 @@ fn while_the_disk_hangs_the_keeper_goes_on() {
     for tenant in [7, 8] {
         write(&directory, &worker(tenant), &"x\n".repeat(SIZE / 2));
     }
-    let helper = Arc::new(LogHelper::taking_steps_by(slowly, directory.clone()));
+    let rotator = Arc::new(LogRotator::taking_steps_by(slowly, directory.clone()));
     let hangs = DISK.lock().unwrap();
     let (done, is_done) = mpsc::channel();
     // What the keeper does meanwhile.
-    let keeper = Arc::clone(&helper);
+    let keeper = Arc::clone(&rotator);
     thread::spawn(move || {
         keeper.with(|rotations| rotations.ask(worker(7), &queue()));
         wait_until("in hand", || keeper.with(|rotations| rotations.is_under_way(&worker(7))));
@@ -77,7 +77,7 @@ fn while_the_disk_hangs_the_keeper_goes_on() {
     assert_eq!(size(7), SIZE as u64 + 4, "its rotation has not come far");
     assert_eq!(size(8), 4, "its rotation had not begun: the start has set it aside");
     drop(hangs);
-    wait_until("done", || has_no_thread(&helper));
+    wait_until("done", || has_no_thread(&rotator));
     let path = current(&directory, &worker(7));
     assert_eq!(fs::read(older(&path, 1)).unwrap().len() + usize::try_from(kept(&path)).unwrap(), SIZE + 4);
     assert!(fs::read(&path).unwrap().ends_with(b"new\n"), "the new process writes on in it");
@@ -100,14 +100,14 @@ fn there_is_one_thread_and_only_while_there_is_something_to_do() {
         outcome
     }
     let place = tempfile::tempdir().unwrap();
-    let helper = LogHelper::taking_steps_by(watched, place.path().to_owned());
-    assert!(has_no_thread(&helper));
+    let rotator = LogRotator::taking_steps_by(watched, place.path().to_owned());
+    assert!(has_no_thread(&rotator));
     for round in 1..=3 {
         for tenant in 1..=6 {
             write(place.path(), &worker(tenant), &"x\n".repeat(SIZE / 2));
-            helper.with(|rotations| rotations.ask(worker(tenant), &queue()));
+            rotator.with(|rotations| rotations.ask(worker(tenant), &queue()));
         }
-        wait_until("done", || has_no_thread(&helper));
+        wait_until("done", || has_no_thread(&rotator));
         for tenant in 1..=6 {
             assert!(older(&current(place.path(), &worker(tenant)), round).exists(), "{tenant} in round {round}");
         }
