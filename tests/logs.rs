@@ -201,12 +201,12 @@ async fn top_in_a_terminal(supervisor: &Supervisor, shows: &str) -> (Child, Stri
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--command", &command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut terminal = terminal.kill_on_drop(true).spawn().expect("`script` of util-linux");
-    let screen = terminal.stdout.as_mut().unwrap();
+    let screen = terminal.stdout.as_mut().expect("a pipe");
     let mut seen = String::new();
     let mut block = [0; 4096];
     let reading = async {
         while !seen.contains(shows) {
-            let read = screen.read(&mut block).await.unwrap();
+            let read = screen.read(&mut block).await.expect("the screen");
             assert!(read > 0, "it has ended: {seen}");
             seen.push_str(&String::from_utf8_lossy(&block[..read]));
         }
@@ -217,10 +217,10 @@ async fn top_in_a_terminal(supervisor: &Supervisor, shows: &str) -> (Child, Stri
 
 /// Leaves it by a key; what it has drawn until it ended.
 async fn leave(terminal: &mut Child, key: &[u8]) -> String {
-    terminal.stdin.as_mut().unwrap().write_all(key).await.unwrap();
+    terminal.stdin.as_mut().expect("a pipe").write_all(key).await.expect("it reads keys");
     let mut rest = String::new();
-    let reading = terminal.stdout.as_mut().unwrap().read_to_string(&mut rest);
-    tokio::time::timeout(LEAVES_WITHIN, reading).await.expect("the key leaves").unwrap();
-    tokio::time::timeout(SOON, terminal.wait()).await.expect("and all of it ends").unwrap();
+    let reading = terminal.stdout.as_mut().expect("a pipe").read_to_string(&mut rest);
+    tokio::time::timeout(LEAVES_WITHIN, reading).await.expect("the key leaves").expect("text");
+    tokio::time::timeout(SOON, terminal.wait()).await.expect("and all of it ends").expect("its status");
     rest
 }
