@@ -1,12 +1,18 @@
 //! What workers write: kept within bounds and shown whole, and `top` in a terminal.
 
-use std::{collections::BTreeMap, fmt::Write, fs, os::unix::fs::MetadataExt, path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap, fmt::Write, fs, os::unix::fs::MetadataExt, path::Path, process::Stdio, time::Duration,
+};
 
+use nix::sys::signal::Signal;
 use system_tests::{SOON, Setup, Supervisor, eventually};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    process::Command,
+    process::{Child, Command},
 };
+
+/// Far less than `top` waits for an answer.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Numbered lines, so many as one number has, from each process of the worker in turn.
 const TALKER: &str = r#"
@@ -152,8 +158,42 @@ async fn top_draws_in_a_terminal_and_gives_it_back() {
     assert!(once.contains("transform-12-1") && once.contains("2 RUNNING") && !once.contains('\u{1b}'), "{once}");
     assert_eq!(supervisor.cli_ok(&["top"]).await.lines().count(), once.lines().count(), "no terminal: the same");
 
+    let (mut terminal, seen) = top_in_a_terminal(&supervisor, "transform-12-1").await;
+    assert!(seen.contains("\u{1b}[?1049h"), "a screen of its own: {seen:?}");
+    let rest = leave(&mut terminal, b"q").await;
+    assert!(rest.contains("\u{1b}[?1049l"), "the terminal's own screen is back: {rest:?}");
+    let modes = |when| fs::read_to_string(supervisor.directory().join(when)).unwrap();
+    assert_eq!(modes("before"), modes("after"));
+}
+
+#[tokio::test]
+async fn top_is_left_at_once_while_the_supervisor_hangs() {
+    let supervisor = Supervisor::start(&Setup::scripted("[1]")).await;
+    supervisor.until_running(&[1]).await;
+    let connections = || {
+        let (all, directory) = (fs::read_to_string("/proc/net/unix").unwrap(), supervisor.run_directory());
+        let directory = directory.display().to_string();
+        all.lines().filter(|line| line.contains(&directory)).count()
+    };
+    for key in [b"q", b"\x03"] {
+        let (mut terminal, _) = top_in_a_terminal(&supervisor, "transform-1-1").await;
+        supervisor.signal(Signal::SIGSTOP);
+        // Nobody takes connections any more.
+        let before = connections();
+        eventually("a look waits for its answer", SOON, async || match connections() {
+            now if now > before => Ok(()),
+            now => Err(format!("{now} connections")),
+        })
+        .await;
+        leave(&mut terminal, key).await;
+        supervisor.signal(Signal::SIGCONT);
+    }
+}
+
+/// `top` once it shows this, and what it has drawn until then.
+async fn top_in_a_terminal(supervisor: &Supervisor, shows: &str) -> (Child, String) {
     let command = format!(
-        "stty rows 30 cols 120; stty -a > {0}/before; {1} top --config {2}; stty -a > {0}/after",
+        "stty rows 30 cols 120; stty -a > {0}/before; {1} top --delay 1 --config {2}; stty -a > {0}/after",
         supervisor.directory().display(),
         system_tests::binaries::supervisor().display(),
         supervisor.config().display()
@@ -161,23 +201,26 @@ async fn top_draws_in_a_terminal_and_gives_it_back() {
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--command", &command, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut terminal = terminal.kill_on_drop(true).spawn().expect("`script` of util-linux");
-    let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    let screen = terminal.stdout.as_mut().expect("a pipe");
     let mut seen = String::new();
     let mut block = [0; 4096];
     let reading = async {
-        while !seen.contains("transform-12-1") {
-            let read = screen.read(&mut block).await.unwrap();
+        while !seen.contains(shows) {
+            let read = screen.read(&mut block).await.expect("the screen");
             assert!(read > 0, "it has ended: {seen}");
             seen.push_str(&String::from_utf8_lossy(&block[..read]));
         }
     };
     tokio::time::timeout(SOON, reading).await.expect("workers are drawn");
-    assert!(seen.contains("\u{1b}[?1049h"), "a screen of its own: {seen:?}");
-    keys.write_all(b"q").await.unwrap();
+    (terminal, seen)
+}
+
+/// Leaves it by a key; what it has drawn until it ended.
+async fn leave(terminal: &mut Child, key: &[u8]) -> String {
+    terminal.stdin.as_mut().expect("a pipe").write_all(key).await.expect("it reads keys");
     let mut rest = String::new();
-    tokio::time::timeout(SOON, screen.read_to_string(&mut rest)).await.expect("q leaves").unwrap();
-    tokio::time::timeout(SOON, terminal.wait()).await.expect("and all of it ends").unwrap();
-    assert!(rest.contains("\u{1b}[?1049l"), "the terminal's own screen is back: {rest:?}");
-    let modes = |when| fs::read_to_string(supervisor.directory().join(when)).unwrap();
-    assert_eq!(modes("before"), modes("after"));
+    let reading = terminal.stdout.as_mut().expect("a pipe").read_to_string(&mut rest);
+    tokio::time::timeout(LEAVES_WITHIN, reading).await.expect("the key leaves").expect("text");
+    tokio::time::timeout(SOON, terminal.wait()).await.expect("and all of it ends").expect("its status");
+    rest
 }

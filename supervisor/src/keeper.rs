@@ -1,4 +1,5 @@
-//! The keeper: a small single-threaded process that is the parent of every worker.
+//! The keeper: a small process that is the parent of every worker. One thread does everything, but for waiting until the disk has
+//! what was moved from one log file to another: see `log_rotator`.
 //!
 //! It exists so that the rest of the supervisor can crash, be killed or be upgraded while the workers go on, and so that no
 //! exit code is ever lost. It holds no policy and makes no network connection.
@@ -12,7 +13,8 @@
 //! 4. Whoever a process leaves behind when it ends is killed, as far as it can be recognised (see `tree`).
 //! 5. A worker does not outlive the keeper, whatever the keeper dies of; whoever a worker started may, until the next keeper
 //!    begins.
-//! 6. No brain can make it wait: one that does not read is told later, or left and told everything again.
+//! 6. No brain can make it wait: one that does not read is told later, or left and told everything again. Nor can a worker that
+//!    writes more than the disk takes.
 //!
 //! To the keeper itself: TERM, INT or QUIT stops every worker, a second one at once; HUP reads the templates again.
 
@@ -61,6 +63,7 @@ mod limits;
 mod log_cut;
 pub(crate) mod log_file;
 pub(crate) mod log_rotation;
+mod log_rotator;
 mod notify;
 mod packet;
 mod peer;

@@ -30,7 +30,7 @@ pub(super) fn run(place: &Place, arguments: &Arguments) -> Result<ExitCode, Repo
     Ok(ExitCode::SUCCESS)
 }
 
-/// The keeper, until it is told to end. It forks, so this must be the only thread, and stay it.
+/// The keeper, until it is told to end. It forks, so this must be the only thread, and stay the one that forks.
 pub(super) fn keeper(config: &Path) -> Result<ExitCode, Report> {
     telemetry::start(LogFormat::Auto);
     // The only call of the keeper.

@@ -2,13 +2,17 @@
 
 use std::{
     io::{self, IsTerminal},
+    pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use etl_shared::api::FleetStatus;
-use futures_util::StreamExt;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Fuse, FusedFuture},
+};
 use miette::{IntoDiagnostic, Report};
 use ratatui::DefaultTerminal;
 use tokio::{
@@ -65,6 +69,8 @@ async fn show(terminal: &mut DefaultTerminal, client: &Client, model: &mut Model
     let mut again = time::interval(every);
     again.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     again.tick().await;
+    // Waited for beside everything else: a supervisor that does not answer keeps nobody from leaving.
+    let mut answer = pin!(Fuse::terminated());
     loop {
         terminal.draw(|frame| draw::screen(frame, model, in_colour))?;
         tokio::select! {
@@ -79,7 +85,8 @@ async fn show(terminal: &mut DefaultTerminal, client: &Client, model: &mut Model
                 Some(Err(error)) => return Err(error),
                 None => return Ok(()),
             },
-            _ = again.tick() => match look(client).await {
+            _ = again.tick(), if answer.is_terminated() => answer.set(look(client).fuse()),
+            fleet = &mut answer => match fleet {
                 Ok(fleet) => model.take(fleet, Instant::now()),
                 Err(error) => model.lost(error.to_string()),
             },

@@ -20,7 +20,7 @@ use crate::worker_log::{self, Extent, Mark, hole, older};
 
 /// Files are cut at multiples of this: a multiple of every file system's blocks.
 pub(super) const BLOCK: u64 = 64 * 1024;
-/// Removed at once: about a millisecond's work.
+/// Removed at once: about a millisecond's work, where the disk need not be waited for.
 const PIECE: u64 = 8 * 1024 * 1024;
 
 /// More steps than a file of this size needs. Who needs more has a writer who fills the hole again.
@@ -33,47 +33,65 @@ pub(super) fn never_done() -> io::Error {
     io::Error::other("what is removed from its beginning is written again")
 }
 
-/// Does everything at once.
-pub(super) fn settle(log: &File, path: &Path) -> io::Result<()> {
-    for _ in 0..most_steps(log.metadata()?.len()) {
-        if !step(log, path)? {
-            return Ok(());
-        }
-    }
-    Err(never_done())
+/// What a log needs next.
+enum Next {
+    /// It holds nothing that is to be removed.
+    Nothing,
+    /// Somebody has emptied it, which is to be noted.
+    Emptied(Mark),
+    /// `.log.1` holds these bytes as well.
+    Punch { from: u64, to: u64 },
+    /// It begins with a hole that is to be cut off, which is to be noted first.
+    Announce(Mark),
+    /// To be cut off, or to be noted as cut off.
+    Cut(Mark, u64),
 }
 
-/// Does a part of it; whether there is more to do.
+/// Whether nothing of it is left to be removed. Never waits for the disk, as removing may.
+pub(super) fn is_settled(log: &File, path: &Path) -> io::Result<bool> {
+    if let Next::Emptied(mark) = next(log, path)? {
+        mark.set(log)?;
+    }
+    Ok(matches!(next(log, path)?, Next::Nothing))
+}
+
+/// Does a part of it, for which it may have to wait for the disk; whether there is more to do.
 pub(super) fn step(log: &File, path: &Path) -> io::Result<bool> {
+    match next(log, path)? {
+        Next::Nothing => return Ok(false),
+        Next::Emptied(mark) | Next::Announce(mark) => mark.set(log)?,
+        Next::Punch { from, to } => punch(log, from, to)?,
+        Next::Cut(mark, hole) => return cut(log, mark, hole),
+    }
+    Ok(true)
+}
+
+fn next(log: &File, path: &Path) -> io::Result<Next> {
     // One without has never been copied.
-    let Some(mark) = Mark::written(log)? else { return Ok(false) };
+    let Some(mark) = Mark::written(log)? else { return Ok(Next::Nothing) };
     let hole = hole(log)?;
     if mark.cutting > 0 {
-        return cut(log, mark, hole);
+        return Ok(Next::Cut(mark, hole));
     }
     let first = mark.base + hole;
     if first < mark.removed {
-        mark.emptied().set(log)?;
-        return Ok(true);
+        return Ok(Next::Emptied(mark.emptied()));
     }
     if let Some(copy) = worker_log::open(&older(path, 1), OpenOptions::new().read(true))? {
         let copy = Extent::of(&copy)?;
         if copy.stream == mark.stream && mark.base + log.metadata()?.len() < copy.end {
-            mark.emptied().set(log)?;
-            return Ok(true);
+            return Ok(Next::Emptied(mark.emptied()));
         }
         if copy.stream == mark.stream && (copy.first..copy.end).contains(&first) {
-            punch(log, hole, copy.end - mark.base)?;
-            return Ok(true);
+            return Ok(Next::Punch { from: hole, to: copy.end - mark.base });
         }
     }
     let whole = hole / BLOCK * BLOCK;
-    // The last byte of a file cannot be cut off.
-    if whole == 0 || whole >= log.metadata()?.len() {
-        return Ok(false);
+    // The last byte of a file cannot be cut off, and a hole that could not be is not tried again.
+    if whole == 0 || whole >= log.metadata()?.len() || first == mark.removed {
+        return Ok(Next::Nothing);
     }
-    Mark { cutting: whole, ..mark }.set(log)?;
-    Ok(true)
+    Ok(Next::Announce(Mark { cutting: whole, ..mark }))
 }
 
 /// Whether what is removed from this file, which is empty, shows as a hole: without that nobody knows what has been removed.

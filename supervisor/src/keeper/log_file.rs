@@ -10,7 +10,7 @@ use std::{
 use etl_shared::WorkerName;
 use nix::libc;
 
-use super::log_cut;
+use super::{log_cut, log_rotation::Rotations};
 use crate::{
     settings::Queue,
     worker_log::{self, MOST_KEPT, Mark, current, older},
@@ -23,18 +23,22 @@ pub(super) fn unfinished(current: &Path) -> PathBuf {
     path.into()
 }
 
-/// Opens the file for a new process; one that is too large is set aside as `.log.1` first.
-pub(crate) fn open(directory: &Path, worker: &WorkerName, queue: &Queue) -> io::Result<File> {
-    let path = current(directory, worker);
-    if fs::metadata(&path).is_ok_and(|log| log.len() > queue.log_max_size) {
-        // A log that cannot be set aside grows on: that is no reason for a tenant to stand still.
-        if let Err(error) = set_aside(&path, queue) {
-            tracing::warn!(%worker, %error, "log file not rotated");
+/// Opens the file for a new process; one that is too large is set aside as `.log.1` first. Never waits for the disk.
+///
+/// A log that is just being rotated goes on as it is: for whoever rotates it, the new process is one more writer.
+pub(crate) fn open(rotations: &mut Rotations, worker: &WorkerName, queue: &Queue) -> io::Result<File> {
+    let path = current(rotations.directory(), worker);
+    if !rotations.is_under_way(worker) {
+        if fs::metadata(&path).is_ok_and(|log| log.len() > queue.log_max_size) {
+            // A log that cannot be set aside grows on: that is no reason for a tenant to stand still.
+            if let Err(error) = set_aside(rotations, &path, worker, queue) {
+                tracing::warn!(%worker, %error, "log file not rotated");
+            }
         }
-    }
-    // Fewer may be wanted than there were, and a log that stays small is never set aside.
-    for number in queue.log_keep + 1..=MOST_KEPT {
-        let _ = fs::remove_file(older(&path, number));
+        // Fewer may be wanted than there were, and a log that stays small is never set aside.
+        for number in queue.log_keep + 1..=MOST_KEPT {
+            let _ = fs::remove_file(older(&path, number));
+        }
     }
     let flags = libc::O_NOFOLLOW | libc::O_NOCTTY;
     let log = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
@@ -45,16 +49,22 @@ pub(crate) fn open(directory: &Path, worker: &WorkerName, queue: &Queue) -> io::
     Ok(log)
 }
 
-fn set_aside(path: &Path, queue: &Queue) -> io::Result<()> {
+fn set_aside(rotations: &mut Rotations, path: &Path, worker: &WorkerName, queue: &Queue) -> io::Result<()> {
     gone(fs::remove_file(unfinished(path)))?;
     // Before its name says something else: what is in `.log.1` already and was to be removed here must not be there twice.
+    // Removing it may take as long as the disk likes, so that is left to a rotation, and the log keeps its name.
     if let Some(log) = worker_log::open(path, OpenOptions::new().read(true).write(true))? {
-        if let Err(error) = log_cut::settle(&log, path) {
+        match log_cut::is_settled(&log, path) {
+            Ok(true) => {}
+            Ok(false) if !rotations.has_failed(worker) => {
+                rotations.ask(worker.clone(), queue);
+                return Ok(());
+            }
             // Lines that are there twice are better than a file that grows until its writer is killed for it.
-            tracing::warn!(path = %path.display(), %error, "what was copied of a log file is not removed from it");
-        }
-        if log.metadata()?.len() <= queue.log_max_size {
-            return Ok(());
+            unsettled => {
+                let error = unsettled.err();
+                tracing::warn!(%worker, ?error, "what was copied of a log file is not removed from it");
+            }
         }
     }
     make_room(path, queue.log_keep)?;
@@ -102,7 +112,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let worker: WorkerName = "transform-7-1".parse().unwrap();
         let print = |text: &str, keep| {
-            open(directory.path(), &worker, &queue(keep)).unwrap().write_all(text.as_bytes()).unwrap();
+            let mut rotations = Rotations::new(directory.path().to_owned());
+            open(&mut rotations, &worker, &queue(keep)).unwrap().write_all(text.as_bytes()).unwrap();
         };
         let read = |name: &str| fs::read_to_string(directory.path().join(format!("transform-7-1.log{name}"))).unwrap();
         print("one ", 1);

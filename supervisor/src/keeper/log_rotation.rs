@@ -1,5 +1,8 @@
-//! Keeps the logs of running workers small: what is old in a log is copied to `.log.1` and then removed from it, in small steps in
-//! between of everything else. No byte is removed that has not been copied, and none stays twice, whenever the keeper is killed.
+//! Keeps the logs of running workers small: what is old in a log is copied to `.log.1` and then removed from it, in small steps. No
+//! byte is removed that has not been copied, and none stays twice, whenever the keeper is killed.
+//!
+//! A step may take as long as the disk likes. So whoever has [`Rotations`] in hand only says which step is next and hears what became
+//! of it; taking it is [`super::log_rotator`]'s, which has nothing of [`Rotations`] in hand meanwhile.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -21,7 +24,7 @@ use crate::{
     worker_log::{self, Extent, Mark, current, hole, older},
 };
 
-/// Copied and written to the disk at once: a few milliseconds' work.
+/// Copied and written to the disk at once: a few milliseconds' work, or seconds on a disk that is slow or busy.
 const PIECE: u64 = 1024 * 1024;
 /// Logs on the way at once, in turn, so that one that takes long delays nobody. Each may have a copy on the disk.
 const AT_ONCE: usize = 4;
@@ -37,14 +40,26 @@ pub(crate) struct Rotations {
     waiting: VecDeque<(WorkerName, Wish)>,
     /// Whose turn it is comes first.
     under_way: VecDeque<(WorkerName, Rotation)>,
+    /// Of whose log a step is being taken.
+    in_hand: Option<WorkerName>,
     /// Until when, those that could not.
     left_alone: HashMap<WorkerName, Instant>,
     /// Those that could not, said once.
     complained: HashSet<WorkerName>,
 }
 
+/// The next step of a log.
+#[derive(Debug)]
+pub(super) enum Turn {
+    First { path: PathBuf, wish: Wish },
+    Further(Rotation),
+}
+
+/// What became of a step: a log with more to do, one that is done, or one that could not be rotated.
+pub(super) type Outcome = io::Result<Option<Rotation>>;
+
 #[derive(Debug, Clone, Copy)]
-struct Wish {
+pub(super) struct Wish {
     max_size: u64,
     keep: u32,
 }
@@ -52,47 +67,90 @@ struct Wish {
 impl Rotations {
     pub(crate) fn new(directory: PathBuf) -> Self {
         let (waiting, under_way) = (VecDeque::new(), VecDeque::new());
-        Self { directory, waiting, under_way, left_alone: HashMap::new(), complained: HashSet::new() }
+        let (left_alone, complained) = (HashMap::new(), HashSet::new());
+        Self { directory, waiting, under_way, in_hand: None, left_alone, complained }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// A log is said to be too large. Whether it is will be looked at.
     pub(crate) fn ask(&mut self, worker: WorkerName, queue: &Queue) {
         let now = Instant::now();
         self.left_alone.retain(|_, until| *until > now);
-        let known = self.waiting.iter().map(|(name, _)| name).chain(self.under_way.iter().map(|(name, _)| name));
-        if !self.left_alone.contains_key(&worker) && !known.into_iter().any(|name| *name == worker) {
+        let waits = self.waiting.iter().any(|(name, _)| *name == worker);
+        if !self.left_alone.contains_key(&worker) && !waits && !self.is_under_way(&worker) {
             self.waiting.push_back((worker, Wish { max_size: queue.log_max_size, keep: queue.log_keep }));
         }
     }
 
-    /// Does a small part of what is to be done; whether there is more.
-    pub(crate) fn step(&mut self) -> bool {
+    /// Whether the rotation of this log has begun: then nobody else may rename or remove any of its files.
+    pub(super) fn is_under_way(&self, worker: &WorkerName) -> bool {
+        self.in_hand.as_ref() == Some(worker) || self.under_way.iter().any(|(name, _)| name == worker)
+    }
+
+    /// Whether the last rotation of this log could not be done.
+    pub(super) fn has_failed(&self, worker: &WorkerName) -> bool {
+        self.complained.contains(worker)
+    }
+
+    /// Whether a step is to be taken.
+    pub(super) fn has_more(&self) -> bool {
+        !self.under_way.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// The next step to be taken; what became of it is to be told before another one is asked for.
+    pub(super) fn next_turn(&mut self) -> Option<(WorkerName, Turn)> {
         let next = if self.under_way.len() < AT_ONCE { self.waiting.pop_front() } else { None };
-        let (worker, outcome) = if let Some((worker, wish)) = next {
-            let outcome = Rotation::begin(current(&self.directory, &worker), wish);
-            (worker, outcome)
-        } else if let Some((worker, rotation)) = self.under_way.pop_front() {
-            (worker, rotation.step())
+        let (worker, turn) = if let Some((worker, wish)) = next {
+            let path = current(&self.directory, &worker);
+            (worker, Turn::First { path, wish })
         } else {
-            return false;
+            let (worker, rotation) = self.under_way.pop_front()?;
+            (worker, Turn::Further(rotation))
         };
+        self.in_hand = Some(worker.clone());
+        Some((worker, turn))
+    }
+
+    /// Hears what became of a step; returns what somebody should be told of it.
+    pub(super) fn turn_is_over(&mut self, worker: WorkerName, outcome: Outcome) -> Option<io::Error> {
+        self.in_hand = None;
         match outcome {
             Ok(Some(rotation)) => self.under_way.push_back((worker, rotation)),
             Ok(None) => drop(self.complained.remove(&worker)),
             Err(error) => {
                 self.left_alone.insert(worker.clone(), Instant::now() + LEFT_ALONE);
-                if self.complained.insert(worker.clone()) {
-                    tracing::warn!(%worker, %error, "log file not rotated");
-                }
+                return self.complained.insert(worker).then_some(error);
             }
         }
-        !self.under_way.is_empty() || !self.waiting.is_empty()
+        None
+    }
+
+    /// Does a small part of what is to be done; whether there is more.
+    #[cfg(test)]
+    pub(crate) fn step(&mut self) -> bool {
+        if let Some((worker, turn)) = self.next_turn() {
+            let _ = self.turn_is_over(worker, turn.take());
+        }
+        self.has_more()
+    }
+}
+
+impl Turn {
+    /// Takes the step, however long the disk takes for it.
+    pub(super) fn take(self) -> Outcome {
+        match self {
+            Self::First { path, wish } => Rotation::begin(path, wish),
+            Self::Further(rotation) => rotation.step(),
+        }
     }
 }
 
 /// One log on the way.
 #[derive(Debug)]
-struct Rotation {
+pub(super) struct Rotation {
     path: PathBuf,
     log: File,
     wish: Wish,
@@ -113,11 +171,11 @@ enum Phase {
 }
 
 impl Rotation {
-    fn begin(path: PathBuf, wish: Wish) -> io::Result<Option<Self>> {
+    fn begin(path: PathBuf, wish: Wish) -> Outcome {
         let Some(log) = worker_log::open(&path, OpenOptions::new().read(true).write(true))? else { return Ok(None) };
         let steps_left = log_cut::most_steps(log.metadata()?.len());
         let log = Self { path, log, wish, phase: Phase::Before, steps_left };
-        if !log.is_too_large()? {
+        if !log.is_too_large()? && log_cut::is_settled(&log.log, &log.path)? {
             return Ok(None);
         }
         // A file system that takes no note of positions gets no rotation under way; the next start renames the file.
@@ -143,7 +201,7 @@ impl Rotation {
         Ok(if is_taken { Mark::new() } else { mark })
     }
 
-    fn step(mut self) -> io::Result<Option<Self>> {
+    fn step(mut self) -> Outcome {
         if self.steps_left == 0 {
             gone(fs::remove_file(unfinished(&self.path)))?;
             return Err(log_cut::never_done());
@@ -188,7 +246,7 @@ impl Rotation {
                 }
             }
             Phase::Copying { .. } => {
-                // A new process has begun a new file, and this one has another name by now.
+                // Somebody has renamed or removed this one, and a new process may have begun another.
                 if !is_at(&self.log, &self.path)? {
                     return self.abandon();
                 }
@@ -228,7 +286,7 @@ impl Rotation {
         Ok(Phase::Copying { copy, at, until })
     }
 
-    fn abandon(self) -> io::Result<Option<Self>> {
+    fn abandon(self) -> Outcome {
         gone(fs::remove_file(unfinished(&self.path)))?;
         Ok(None)
     }

@@ -1,7 +1,7 @@
 //! The system calls that have no safe wrapper: the only unsafe code of the supervisor.
 //!
-//! Each function here is safe to call with whatever its types allow. What must hold across several of them (one thread, all
-//! signals blocked) is set up by [`super::run`] and stated where it matters.
+//! Each function here is safe to call with whatever its types allow. What must hold across several of them (one thread that
+//! starts processes, all signals blocked) is set up by [`super::run`] and stated where it matters.
 
 #![allow(
     unsafe_code,

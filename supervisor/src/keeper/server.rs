@@ -1,4 +1,5 @@
-//! The keeper's loop: one thread that waits for everything at once and never for anybody.
+//! The keeper's loop: one thread that waits for everything at once and never for anybody. What may have to wait for the disk, which is
+//! making a log smaller, is another one's: see [`super::log_rotator`].
 
 use std::{
     os::unix::net::UnixListener,
@@ -16,7 +17,6 @@ use nix::{
 
 use super::{
     KeeperError,
-    log_rotation::Rotations,
     notify::NotifySocket,
     peer::Peer,
     process_table::{FIRST_PROCESS, ProcessTable, Token},
@@ -43,9 +43,6 @@ const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 /// Between two portions of tidying up: nobody is to wait for it.
 const TIDY_AGAIN: Duration = Duration::from_millis(10);
 
-/// Between two steps of a log's rotation: the same.
-const ROTATE_AGAIN: Duration = Duration::from_millis(1);
-
 /// What a keeper is started with.
 pub(super) struct Parts {
     pub(super) config_path: PathBuf,
@@ -67,9 +64,6 @@ pub(super) struct Server {
     sweep_at: Option<Instant>,
     /// When more of what was set aside is tidied up.
     tidy_at: Option<Instant>,
-    rotations: Rotations,
-    /// When logs that are too large are made a bit smaller.
-    rotate_at: Option<Instant>,
     /// Set while there are connections that cannot be taken.
     listen_at: Option<Instant>,
     /// Set once everything is to be stopped.
@@ -92,7 +86,6 @@ impl Server {
         epoll.add(&parts.notify.socket, EpollEvent::new(EpollFlags::EPOLLIN, NOTIFY))?;
         epoll.add(&parts.signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
         let table = ProcessTable::default();
-        let rotations = Rotations::new(parts.spawner.log_directory.clone());
         Ok(Self {
             parts,
             epoll,
@@ -100,8 +93,6 @@ impl Server {
             peer: None,
             sweep_at: None,
             tidy_at: None,
-            rotations,
-            rotate_at: None,
             listen_at: None,
             stopping: None,
             done: false,
@@ -168,9 +159,6 @@ impl Server {
         if self.tidy_at.is_some_and(|at| at <= now) {
             self.tidy_at = self.parts.spawner.isolation.tidy().then(|| Instant::now() + TIDY_AGAIN);
         }
-        if self.rotate_at.is_some_and(|at| at <= now) {
-            self.rotate_at = self.rotations.step().then(|| Instant::now() + ROTATE_AGAIN);
-        }
         if self.listen_at.is_some_and(|at| at <= now) {
             self.listen_at = None;
             self.listen(true);
@@ -179,7 +167,7 @@ impl Server {
     }
 
     fn timeout(&self) -> EpollTimeout {
-        let next = [self.sweep_at, self.tidy_at, self.rotate_at, self.listen_at, self.next_grace()];
+        let next = [self.sweep_at, self.tidy_at, self.listen_at, self.next_grace()];
         let next = next.into_iter().flatten().min();
         let Some(next) = next else { return EpollTimeout::NONE };
         // Rounded up, or the last part of a millisecond would be spent turning round.

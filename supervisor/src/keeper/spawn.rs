@@ -18,6 +18,7 @@ use super::{
     isolation::{Isolation, Prepared},
     lease::{Attempt, Leases},
     log_file,
+    log_rotator::LogRotator,
     program::errno_of,
     protocol::SpawnFailure,
     raw::{Launch, LaunchFailure, Launcher, Step},
@@ -35,7 +36,8 @@ pub(super) struct Spawner {
     pub(super) leases: Leases,
     launcher: Launcher,
     flight_directory: PathBuf,
-    pub(super) log_directory: PathBuf,
+    log_directory: PathBuf,
+    pub(super) log_rotator: LogRotator,
     /// `/dev/null`, also at the numbers that launched processes get their descriptors at: nothing else of ours may have them.
     null: Vec<File>,
     pub(super) isolation: Isolation,
@@ -65,6 +67,7 @@ impl Spawner {
             launcher: Launcher::new(),
             flight_directory: runtime.flight_directory(),
             log_directory: runtime.log_directory.clone(),
+            log_rotator: LogRotator::new(runtime.log_directory.clone()),
             null,
             isolation,
         })
@@ -86,7 +89,9 @@ impl Spawner {
             Attempt::Taken(lease) => lease,
             Attempt::Held(holder) => return Err(SpawnFailure::LeaseHeld { holder }),
         };
-        let log = log_file::open(&self.log_directory, worker, queue)
+        let log = self
+            .log_rotator
+            .with(|rotations| log_file::open(rotations, worker, queue))
             .map_err(step("open the log file", current(&self.log_directory, worker)))?;
         let flight_path = self.flight_directory.join(worker.to_string());
         // Emptied here: whoever wanted to know what the process before this one was doing has read it by now.

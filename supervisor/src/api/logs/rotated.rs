@@ -104,7 +104,8 @@ fn a_follower_that_was_slow_reads_on_in_older_files() {
         if turn == 3 {
             // And a new process begins a new file.
             let queue = Queue { log_max_size: 1, log_keep: 20, ..Queue::default() };
-            drop(log_file::open(place.path(), &worker(), &queue).unwrap());
+            let mut rotations = Rotations::new(place.path().to_owned());
+            drop(log_file::open(&mut rotations, &worker(), &queue).unwrap());
         }
     }
     read_on(&mut tail, &mut seen);

@@ -10,6 +10,10 @@ use super::{
 
 const KIB: u64 = 1024;
 
+fn start(directory: &Path, queue: &Queue) -> File {
+    log_file::open(&mut Rotations::new(directory.to_owned()), &worker(), queue).unwrap()
+}
+
 #[test]
 fn a_writer_who_fills_the_hole_again_and_again_holds_up_nobody() {
     let place = tempfile::tempdir().unwrap();
@@ -33,6 +37,10 @@ fn a_writer_who_fills_the_hole_again_and_again_holds_up_nobody() {
     }
     rotations.ask(worker(), &queue(256 * KIB, 2));
     assert!(!rotations.step(), "it is left alone for a while");
+    let path = current(directory, &worker());
+    assert!(fs::metadata(&path).unwrap().len() > 256 * KIB);
+    drop(log_file::open(&mut rotations, &worker(), &queue(256 * KIB, 2)).unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0, "what cannot be rotated is set aside by a start all the same");
 }
 
 #[test]
@@ -46,7 +54,7 @@ fn a_new_file_is_never_taken_for_the_one_that_was_copied() {
             let text = lines(next..next + 60_000);
             next += 60_000;
             // The same inode is given to the next file at once.
-            log_file::open(directory, &worker(), &queue).unwrap().write_all(text.as_bytes()).unwrap();
+            start(directory, &queue).write_all(text.as_bytes()).unwrap();
             rotate(directory, &queue);
             let lost = fs::metadata(&path).unwrap().len() - hole(&File::open(&path).unwrap()).unwrap();
             expected.push_str(&text[..text.len() - usize::try_from(lost).unwrap()]);
@@ -63,7 +71,7 @@ fn a_file_that_somebody_empties_is_another_one_from_then_on() {
         let queue = queue(256 * KIB, 20);
         let path = current(directory, &worker());
         let (mut expected, mut next) = (String::new(), 0);
-        let mut log = log_file::open(directory, &worker(), &queue).unwrap();
+        let mut log = start(directory, &queue);
         for _ in 0..6 {
             let text = lines(next..next + 60_000);
             next += 60_000;

@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::*;
+use super::{super::log_file, *};
 
 const KIB: u64 = 1024;
 
@@ -126,7 +126,9 @@ fn a_keeper_that_is_killed_at_any_step_leaves_nothing_undone_and_nothing_done_tw
             if kill_after % 2 == 0 {
                 rotate(directory, &queue);
             } else {
-                drop(super::super::log_file::open(directory, &worker(), &queue).unwrap());
+                let mut rotations = Rotations::new(directory.to_owned());
+                drop(log_file::open(&mut rotations, &worker(), &queue).unwrap());
+                while rotations.step() {}
             }
             assert!(everything(directory) == lines(0..next), "killed after {kill_after} steps");
             assert!(!unfinished(&current(directory, &worker())).exists());
@@ -160,7 +162,7 @@ fn what_is_on_the_disk_stays_within_its_bound() {
 }
 
 #[test]
-fn a_log_of_which_a_new_process_has_begun_another_is_left_alone() {
+fn a_log_of_which_somebody_has_begun_another_is_left_alone() {
     let place = tempfile::tempdir().unwrap();
     let queue = queue(256 * KIB, 5);
     log(place.path()).write_all(lines(0..200_000).as_bytes()).unwrap();
@@ -169,11 +171,64 @@ fn a_log_of_which_a_new_process_has_begun_another_is_left_alone() {
     for _ in 0..4 {
         assert!(rotations.step());
     }
-    let mut next = super::super::log_file::open(place.path(), &worker(), &queue).unwrap();
+    let path = current(place.path(), &worker());
+    fs::rename(&path, older(&path, 1)).unwrap();
+    let mut next = log_file::open(&mut rotations, &worker(), &queue).unwrap();
     next.write_all(lines(200_000..200_001).as_bytes()).unwrap();
     while rotations.step() {}
     assert_eq!(names(place.path()), 2);
     assert!(everything(place.path()) == lines(0..200_001));
+}
+
+#[test]
+fn a_process_that_is_started_in_the_middle_of_a_rotation_goes_on_in_the_same_file() {
+    for place in places() {
+        let directory = place.path();
+        let queue = queue(256 * KIB, 20);
+        let (mut next, mut start_after) = (0, 0);
+        loop {
+            log(directory).write_all(lines(next..next + 100_000).as_bytes()).unwrap();
+            next += 100_000;
+            let mut rotations = Rotations::new(directory.to_owned());
+            rotations.ask(worker(), &queue);
+            let is_under_way = (0..=start_after).all(|_| rotations.step());
+            let before = fs::metadata(current(directory, &worker())).unwrap().ino();
+            let mut log = log_file::open(&mut rotations, &worker(), &queue).unwrap();
+            assert!(!is_under_way || log.metadata().unwrap().ino() == before, "after {start_after} steps");
+            log.write_all(lines(next..=next).as_bytes()).unwrap();
+            next += 1;
+            while rotations.step() {}
+            assert!(everything(directory) == lines(0..next), "started after {start_after} steps");
+            if !is_under_way {
+                break;
+            }
+            start_after += 1;
+        }
+        assert!(start_after > 5, "{start_after}");
+    }
+}
+
+#[test]
+fn a_start_leaves_it_to_a_rotation_to_remove_what_has_been_copied() {
+    let place = tempfile::tempdir().unwrap();
+    let queue = queue(256 * KIB, 5);
+    log(place.path()).write_all(lines(0..200_000).as_bytes()).unwrap();
+    let mut rotations = Rotations::new(place.path().to_owned());
+    rotations.ask(worker(), &queue);
+    let path = current(place.path(), &worker());
+    while !older(&path, 1).exists() {
+        assert!(rotations.step());
+    }
+    // The keeper is killed here.
+    let mut rotations = Rotations::new(place.path().to_owned());
+    let before = fs::metadata(&path).unwrap();
+    let log = log_file::open(&mut rotations, &worker(), &queue).unwrap();
+    let after = log.metadata().unwrap();
+    assert_eq!((after.ino(), after.len(), after.blocks()), (before.ino(), before.len(), before.blocks()));
+    assert!(rotations.has_more(), "it has asked for it");
+    while rotations.step() {}
+    assert!(everything(place.path()) == lines(0..200_000));
+    assert!(!rotations.is_under_way(&worker()));
 }
 
 #[test]

@@ -113,7 +113,8 @@ unsafe fn set_oom_score(context: &Context) -> Result<(), Step> {
     // SAFETY: as above.
     unsafe {
         let (readable, hidden, unused): (c_ulong, c_ulong, c_ulong) = (1, 0, 0);
-        // The keeper hides its memory, which makes this file root's. While the borrower runs, the keeper itself does nothing.
+        // The keeper hides its memory, which makes this file root's. That memory is not hidden for the time of these calls, from
+        // whoever runs as the keeper's user; the borrower is not a worker's user yet.
         libc::prctl(libc::PR_SET_DUMPABLE, readable, unused, unused, unused);
         let score = libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
         let written = libc::write(score, context.oom_score.cast(), context.oom_score_length);

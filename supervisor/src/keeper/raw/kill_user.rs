@@ -46,7 +46,7 @@ pub(in crate::keeper) fn kill_user(user: u32, stranger: u32) -> nix::Result<bool
     let mut order = Order { user, stranger };
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: as in `launch`: the stack and the order live until the call returns, which CLONE_VFORK makes the end of the
-    // borrower; the keeper has one thread and blocks all signals.
+    // borrower; no other thread knows of them, and signals are blocked.
     let pid = unsafe {
         let top = stack.as_mut_ptr_range().end.cast::<c_void>();
         libc::clone(killer, top, flags, (&raw mut order).cast::<c_void>())

@@ -3,12 +3,17 @@
 //! The new process borrows the keeper's memory until it executes its program (`CLONE_VM | CLONE_VFORK`), so starting one costs
 //! the same however large the keeper is, and a failed step is simply left in that memory. What makes the borrowing sound:
 //!
-//! * The keeper has one thread, and the kernel holds it until the borrower has executed or ended: nobody else looks.
-//! * The borrower has a stack of its own, and writes to the keeper's memory only the failure and `errno`.
-//! * Every signal is blocked in the keeper, hence in the borrower, until no handler is installed there any more.
+//! * One thread of the keeper starts processes, and the kernel holds it until the borrower has executed or ended. A second one, which
+//!   waits for the disk now and then (`log_rotator`), goes on meanwhile: it shares nothing with the borrower but the address space.
+//! * The borrower has a stack of its own, and writes to the keeper's memory only the failure and, in what belongs to the thread that
+//!   is held, `errno` and what the C library notes there for the time of a call.
+//! * Every signal is blocked in the keeper, hence in the borrower, until no handler is installed there any more; but for those that the
+//!   C library blocks for nobody once there are threads, and its handler passes over whatever another process has sent.
+//! * What the second thread opens is close-on-exec from the first, so a copy that the borrower has of it does not last.
+//! * A worker is killed when the thread ends that started it: that thread is the first, which lasts as long as the keeper.
 //! * The descriptor table, working directory, umask and signal dispositions are copies; changing them does not touch the keeper.
 //! * Nobody can hold the borrower for long: before it becomes a user whose processes may stop it, it sets itself a deadline.
-//! * The borrower never returns, allocates, takes a lock or unwinds: it executes or calls `_exit`.
+//! * The borrower never returns, allocates, takes a lock (the second thread may hold it) or unwinds: it executes or calls `_exit`.
 
 use std::{
     ffi::{CStr, CString},

@@ -196,8 +196,7 @@ impl Server {
         let Some(queue) = self.parts.spawner.templates.get(&worker.queue_type) else {
             return self.refuse(format!("rotate the log of {worker}: there is no such queue type"));
         };
-        self.rotations.ask(worker, queue);
-        self.rotate_at = Some(Instant::now());
+        self.parts.spawner.log_rotator.with(|rotations| rotations.ask(worker, queue));
     }
 
     fn signal(&mut self, worker: &WorkerName, incarnation: u64, number: i32, scope: Scope) {
