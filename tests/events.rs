@@ -14,6 +14,11 @@ use system_tests::{
     processes,
     stack::{OwnStack, Part},
 };
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::timeout,
+};
 
 /// `etl-supervisor events --follow`, and what it has printed.
 struct Follower {
@@ -70,6 +75,26 @@ fn is_kill(event: &FleetEvent) -> bool {
     event.verdict.as_ref().is_some_and(|verdict| verdict.to_string() == "CRASH(SIGKILL)")
 }
 
+/// Whether a stream behind this event begins with another one, because nobody can tell what was missed.
+async fn begins_again(supervisor: &Supervisor, last: u64) -> bool {
+    let mut stream = UnixStream::connect(supervisor.run_directory().join("api.sock")).await.expect("the socket");
+    let path = format!("/api/v1/admin/workers/events?last_event_id={last}");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    let reading = async {
+        loop {
+            assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "it has ended");
+            let text = String::from_utf8_lossy(&answer);
+            if let Some((_, stream)) = text.split_once("retry: 2000\n")
+                && let Some((first, _)) = stream.split_once("\n\n")
+            {
+                return first != format!("id: {last}");
+            }
+        }
+    };
+    timeout(SOON, reading).await.expect("an answer")
+}
+
 /// Kills the worker of tenant 1 and waits for its successor.
 async fn crash(supervisor: &Supervisor) {
     let before = fleet::pid(&supervisor.until_running(&[1]).await, 1).expect("it has a process");
@@ -87,9 +112,11 @@ async fn a_crash_is_seen_live_and_remembered_and_who_follows_misses_nothing_over
     follower.sees("the crash", is_kill).await;
 
     // Gracefully, and then without any warning.
+    let last = history(&supervisor, "").await.expect("the history").last().expect("an event").id;
     supervisor.signal(Signal::SIGTERM);
     supervisor.ended().await;
     supervisor.start_brain().await;
+    assert!(!begins_again(&supervisor, last).await, "nothing was lost");
     supervisor.until_running(&[1, 2]).await;
     crash(&supervisor).await;
     let remembered = async || {
@@ -102,6 +129,8 @@ async fn a_crash_is_seen_live_and_remembered_and_who_follows_misses_nothing_over
     eventually("both crashes are remembered", SOON, remembered).await;
     supervisor.kill_brain();
     supervisor.start_brain().await;
+    // What the database did not have yet is gone with it.
+    assert!(begins_again(&supervisor, last).await, "nobody knows what was lost");
     supervisor.until_running(&[1, 2]).await;
     supervisor.control("restart", Some(1)).await;
     let is_order = |event: &FleetEvent| event.kind == EventKind::Order && event.reason.contains("restart");
@@ -216,6 +245,8 @@ async fn a_tenant_that_comes_or_goes_is_told_once_and_a_restart_is_no_news() {
         (Some(4), "tenant 4 added"),
         (None, "0 tenants added, 1 removed: 3 now, from the database"),
         (Some(3), "tenant 3 removed"),
+        // Until then it was shown, and whoever shows it has to hear when to stop.
+        (Some(3), "the last worker of tenant 3 is gone"),
     ];
     assert_eq!(words, expected);
 }

@@ -1,6 +1,6 @@
 //! Who did what: entries go to the log at once and to the database as soon as it takes them, each exactly once.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use etl_shared::{
     TenantId,
@@ -9,7 +9,7 @@ use etl_shared::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time,
 };
 
@@ -84,8 +84,8 @@ enum Note {
 #[derive(Debug, Clone)]
 pub struct AuditLog {
     notes: mpsc::Sender<Note>,
-    /// Has the writer give up waiting for a database: what it holds is to be on a disk now.
-    hurry: Arc<Notify>,
+    /// While it is true the writer waits for no database: what there is, is to be on a disk now.
+    hurry: watch::Sender<bool>,
 }
 
 impl AuditLog {
@@ -96,8 +96,8 @@ impl AuditLog {
         keep: Option<Duration>,
     ) -> (Self, AuditWriter) {
         let (sender, notes) = mpsc::channel(WAITING);
-        let hurry = Arc::<Notify>::default();
-        let writer = AuditWriter::new(notes, Arc::clone(&hurry), state_directory, database, keep);
+        let hurry = watch::Sender::new(false);
+        let writer = AuditWriter::new(notes, hurry.subscribe(), state_directory, database, keep);
         (Self { notes: sender, hurry }, writer)
     }
 
@@ -119,11 +119,12 @@ impl AuditLog {
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         let flush = async {
-            self.hurry.notify_one();
+            self.hurry.send_replace(true);
             if self.notes.send(Note::Flush(done)).await.is_ok() {
                 let _ = flushed.await;
             }
         };
         let _ = time::timeout(LAST, flush).await;
+        self.hurry.send_replace(false);
     }
 }

@@ -9,7 +9,7 @@ pub mod tally;
 mod writer;
 
 pub use entry::Entry;
-pub use journal::{Happening, Journal, Missed};
+pub use journal::{Ending, Happening, Journal, Missed};
 pub use labels::BROKER_REASONS;
 pub use looks::Looks;
 pub use points::{Point, Points, STEP};

@@ -6,6 +6,7 @@
 mod board;
 pub mod brain;
 mod control;
+mod events_file;
 pub mod handle;
 pub mod host_memory;
 mod keeper_link;

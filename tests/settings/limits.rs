@@ -2,7 +2,7 @@
 
 use etl_shared::api::{Role, SettingsDocument};
 use serde_json::json;
-use system_tests::{fleet, http::Call};
+use system_tests::{Platform, Supervisor, fleet, http::Call};
 
 use super::scene::{CONFIG, document, platform_with, read, refused, running, set};
 
@@ -57,4 +57,36 @@ async fn who_has_read_an_older_state_changes_nothing() {
     assert_eq!(read(&supervisor, 1).await.queues[&"transform".parse().unwrap()].workers, Some(2));
     let raw = platform.submit(1, &document(1)).await;
     platform.completed(&[raw]).await;
+}
+
+#[tokio::test]
+async fn a_change_in_sql_that_is_under_way_is_not_overwritten_by_who_has_not_seen_it() {
+    let (platform, supervisor, _) = platform_with(&[1]).await;
+    let seen = set(&supervisor, 1, json!({"workers": 1})).await.revision;
+    let update = "UPDATE worker_settings SET memory_soft = 300000000 WHERE tenant_id = 1";
+    overtaken_by(&platform, &supervisor, update, seen).await;
+}
+
+#[tokio::test]
+async fn and_neither_is_the_first_one() {
+    let (platform, supervisor, _) = platform_with(&[1]).await;
+    let insert = "INSERT INTO worker_settings (tenant_id, queue_type, memory_soft) VALUES (1, 'transform', 300000000)";
+    overtaken_by(&platform, &supervisor, insert, 0).await;
+}
+
+/// Somebody changes tenant 1's settings by hand, and commits that while somebody who has read this revision changes them too.
+async fn overtaken_by(platform: &Platform, supervisor: &Supervisor, change: &str, revision: i64) {
+    let by_hand = platform.database.connect().await;
+    by_hand.batch_execute(&format!("BEGIN; {change}")).await.expect("a change by hand");
+    let body = json!({"tenant_id": 1, "queues": {"transform": {"workers": 2}}});
+    let call = Call::put(CONFIG, body).header("if-match", &format!("\"{revision}\""));
+    let commit = async {
+        platform.someone_waits_for_a_lock().await;
+        by_hand.batch_execute("COMMIT").await.expect("its commit");
+    };
+    let (reply, ()) = tokio::join!(supervisor.socket(call), commit);
+    assert!(reply.expect("an answer").expect_status(412).body.contains("settings_changed"));
+    let stored = "SELECT memory_soft FROM worker_settings WHERE tenant_id = 1";
+    let stored = platform.database.client().query_one(stored, &[]).await.expect("the row");
+    assert_eq!(stored.get::<_, Option<i64>>(0), Some(300_000_000));
 }

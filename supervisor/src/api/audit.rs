@@ -4,15 +4,16 @@
 //! whoever has more to say calls [`action`] or [`detail`].
 
 use std::{
-    cell::RefCell,
+    mem::take,
     panic::resume_unwind,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    thread,
     time::{Instant, SystemTime},
 };
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::StatusCode,
+    http::{Method, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -45,7 +46,7 @@ struct Note {
 }
 
 task_local! {
-    static NOTE: RefCell<Note>;
+    static NOTE: Arc<Mutex<Note>>;
 }
 
 /// The code of a refusal, which its answer carries on its way out.
@@ -54,7 +55,7 @@ pub(super) struct Code(pub(super) &'static str);
 
 fn note(change: impl FnOnce(&mut Note)) {
     // Outside of a request there is nothing to note.
-    let _ = NOTE.try_with(|note| change(&mut note.borrow_mut()));
+    let _ = NOTE.try_with(|note| change(&mut note.lock().unwrap_or_else(PoisonError::into_inner)));
 }
 
 /// Who sends the request.
@@ -103,25 +104,64 @@ pub(super) async fn record(State(api): State<Arc<Api>>, request: Request, next: 
 }
 
 async fn recorded(api: Arc<Api>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>().cloned();
     let peer = request.extensions().get().copied().unwrap_or(Peer::UNKNOWN);
-    let run = async {
-        let response = next.run(request).await;
-        (response, NOTE.with(RefCell::take))
-    };
-    let (response, note) = NOTE.scope(RefCell::default(), run).await;
-    let status = response.status();
-    let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
-    // What has no endpoint changes nothing.
-    let changes = !method.is_safe() && matched.is_some() && status != StatusCode::METHOD_NOT_ALLOWED;
-    let code = response.extensions().get::<Code>().copied();
-    // Whoever opens the page without being logged in, or no longer, has done nothing worth an entry.
-    let comes_without = method.is_safe() && code.is_some_and(|Code(code)| WITHOUT.contains(&code));
-    if changes || (refused && !comes_without) {
-        api.write_down(note, peer, &method, matched.as_ref().map(MatchedPath::as_str), status, code);
-    }
+    let (method, path) = (request.method().clone(), request.extensions().get().cloned());
+    let open = Open { api, peer, method, path, note: Arc::default(), is_answered: false };
+    let response = NOTE.scope(Arc::clone(&open.note), next.run(request)).await;
+    open.answered(&response);
     response
+}
+
+/// A request that is being worked on.
+struct Open {
+    api: Arc<Api>,
+    peer: Peer,
+    method: Method,
+    path: Option<MatchedPath>,
+    note: Arc<Mutex<Note>>,
+    is_answered: bool,
+}
+
+impl Open {
+    fn answered(mut self, response: &Response) {
+        self.is_answered = true;
+        let status = response.status();
+        let refused =
+            matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS);
+        let changes = self.may_change() && status != StatusCode::METHOD_NOT_ALLOWED;
+        let code = response.extensions().get::<Code>().copied();
+        // Whoever opens the page without being logged in, or no longer, has done nothing worth an entry.
+        let comes_without = self.method.is_safe() && code.is_some_and(|Code(code)| WITHOUT.contains(&code));
+        if changes || (refused && !comes_without) {
+            self.write_down(status, code);
+        }
+    }
+
+    /// What has no endpoint changes nothing.
+    fn may_change(&self) -> bool {
+        !self.method.is_safe() && self.path.is_some()
+    }
+
+    fn write_down(&self, status: StatusCode, code: Option<Code>) {
+        let note = take(&mut *self.note.lock().unwrap_or_else(PoisonError::into_inner));
+        let path = self.path.as_ref().map(MatchedPath::as_str);
+        self.api.write_down(note, self.peer, &self.method, path, status, code);
+    }
+}
+
+impl Drop for Open {
+    /// The supervisor stops before the request is answered, or something panicked: what it was to change may have been changed.
+    fn drop(&mut self) {
+        if self.is_answered || !self.may_change() {
+            return;
+        }
+        let (status, code) = if thread::panicking() {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal_error")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "interrupted")
+        };
+        self.write_down(status, Some(Code(code)));
+    }
 }
 
 impl Api {
@@ -129,7 +169,7 @@ impl Api {
         &self,
         note: Note,
         peer: Peer,
-        method: &axum::http::Method,
+        method: &Method,
         path: Option<&str>,
         status: StatusCode,
         code: Option<Code>,

@@ -16,7 +16,7 @@ use etl_shared::{
     api::{ChangeSettings, EventKind, SettingsAnswer, SettingsDocument, SettingsList},
 };
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Api, audit,
@@ -37,8 +37,6 @@ mod tell;
 /// How long a change may take to reach the fleet before it is answered without waiting for that any longer.
 const TAKEN_UP_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// How long a client's change is worked on, seat and connection included.
-const CHANGED_WITHIN: Duration = Duration::from_secs(20);
 
 /// Whose.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -51,7 +49,7 @@ pub(super) struct Which {
 
 /// What is set for the caller's tenant, or for the one that is named; without a name an admin gets every tenant for which something
 /// was ever set.
-#[utoipa::path(get, path = "/workers/config", tag = "settings", params(Which), responses((status = 200, description = "One tenant's, or everybody's; `ETag` is the revision", body = SettingsAnswer, headers(("ETag" = String, description = "For `If-Match` of the change"))), Refusals))]
+#[utoipa::path(get, path = "/workers/config", tag = "settings", params(Which), responses((status = 200, description = "One tenant's, or everybody's", body = SettingsAnswer, headers(("ETag" = Option<String>, description = "The revision, for `If-Match` of the change; only where the answer is one tenant's"))), Refusals))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
@@ -63,9 +61,8 @@ pub(super) async fn show(
         Scope::Everybody => {
             let view = api.context.handle.view();
             let tenants: Vec<_> = view.overrides.0.keys().map(|tenant| document(&view, *tenant, now)).collect();
-            let revision = tenants.iter().map(|document| document.revision).max().unwrap_or_default();
-            let list = JsonBody(SettingsAnswer::Everybody(SettingsList { tenants }));
-            Ok(([(header::ETAG, tag(revision))], list).into_response())
+            // Without a tag: a change is always one tenant's, and so is the revision that it depends on.
+            Ok(JsonBody(SettingsAnswer::Everybody(SettingsList { tenants })).into_response())
         }
     }
 }
@@ -85,21 +82,9 @@ pub(super) async fn change(
     };
     known(&api, tenant)?;
     api.store("settings are kept")?;
-    let expected = headers.get(header::IF_MATCH).cloned();
-    // A task of its own: a client that hangs up does not leave a change without its event.
-    let task_api = Arc::clone(&api);
-    let correlation_id = correlation::current();
-    let changing = async move { write(&task_api, &caller, tenant, &wanted, expected.as_ref(), correlation_id).await };
-    let (revision, what, answer) = match timeout(CHANGED_WITHIN, tokio::spawn(changing)).await {
-        Ok(Ok(written)) => written?,
-        Ok(Err(_)) => {
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping"));
-        }
-        Err(_) => {
-            let detail = "the database has not answered in time; whether the settings were changed shows when they are read again";
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "database_slow", detail));
-        }
-    };
+    // Whoever hangs up does not stop it: what may change something runs in a task of its own. Every step of it has its limit; were there
+    // another one here, the audit log would call a change failed that is made after all.
+    let (revision, what, answer) = write(&api, &caller, tenant, &wanted, headers.get(header::IF_MATCH)).await?;
     audit::detail("changes", what);
     audit::detail("revision", revision);
     // Whoever reads them next finds what was written.
@@ -118,14 +103,16 @@ async fn write(
     tenant: TenantId,
     wanted: &ChangeSettings,
     expected: Option<&HeaderValue>,
-    correlation_id: Option<String>,
 ) -> Result<(i64, String, SettingsDocument), Refusal> {
     let mut session = api.store("settings are kept")?.session_for(caller.tenant()).await?;
     let change = session.change_settings(tenant).await?;
     let (now, view) = (SystemTime::now(), api.context.handle.view());
-    if expected.is_some_and(|expected| !matches(expected, change.before.revision)) {
+    let overtaken = || {
         let detail = "somebody else has changed these settings since they were read: read them again";
-        return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "settings_changed", detail));
+        Refusal::new(StatusCode::PRECONDITION_FAILED, "settings_changed", detail)
+    };
+    if expected.is_some_and(|expected| !matches(expected, change.before.revision)) {
+        return Err(overtaken());
     }
     let before = change.before.clone();
     let queues = change::checked(&wanted.queues, &view.rules, &before, caller, now)?;
@@ -134,14 +121,14 @@ async fn write(
         return Ok((before.revision, what, tell::document(tenant, &before, &view.rules, now)));
     }
     let by = caller.name();
-    let after = change.set(&queues, &by).await?;
+    let after = change.set(&queues, &by, expected.is_some()).await?.ok_or_else(overtaken)?;
     // The database has told the fleet already; where its word does not come through, this does.
     api.context.reload_tenants.send_modify(|turn| *turn += 1);
     tracing::info!(%by, %tenant, what, "settings changed");
     api.context.journal.record(Happening {
         tenant: Some(tenant),
         by: Some(by),
-        correlation_id,
+        correlation_id: correlation::current(),
         ..Happening::new(EventKind::Settings, what.clone())
     });
     Ok((after.revision, what, tell::document(tenant, &after, &view.rules, now)))

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod codes;
 mod doors;
 mod errors;
 mod events;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{AuditLog, Entry, Note, WAITING};
 
@@ -12,7 +15,7 @@ pub(crate) struct Heard(mpsc::Receiver<Note>);
 /// A log, and its entries.
 pub(crate) fn log() -> (AuditLog, Heard) {
     let (notes, heard) = mpsc::channel(WAITING);
-    (AuditLog { notes, hurry: std::sync::Arc::default() }, Heard(heard))
+    (AuditLog { notes, hurry: watch::Sender::new(false) }, Heard(heard))
 }
 
 impl Heard {
@@ -21,5 +24,13 @@ impl Heard {
         let note = timeout(Duration::from_secs(20), self.0.recv()).await.expect("there is no entry").unwrap();
         let Note::Entry(entry) = note else { panic!("{note:?}") };
         *entry
+    }
+
+    /// The next entry, if it was recorded already.
+    pub(crate) fn next_now(&mut self) -> Option<Entry> {
+        match self.0.try_recv() {
+            Ok(Note::Entry(entry)) => Some(*entry),
+            _ => None,
+        }
     }
 }

@@ -2,18 +2,20 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{mpsc, watch},
     task::spawn_blocking,
     time::{self, Instant},
 };
 
-use super::{Entry, Note, spill::Spill};
+use super::{
+    Entry, Note,
+    spill::{Part, Spill},
+};
 use crate::{
     causes::in_one_line,
     settings::Database,
-    store::{OperatorStore, StoreError},
+    store::{OperatorStore, Session, StoreError},
 };
 
 /// Entries of one statement.
@@ -29,9 +31,9 @@ const PRUNE_EVERY: Duration = Duration::from_hours(6);
 #[derive(Debug)]
 pub struct AuditWriter {
     notes: mpsc::Receiver<Note>,
-    hurry: Arc<Notify>,
+    hurry: watch::Receiver<bool>,
     spill: Arc<Spill>,
-    store: Option<OperatorStore>,
+    store: Option<Arc<OperatorStore>>,
     keep: Option<Duration>,
     /// When the database is tried again; `None`: at once.
     retry_at: Option<Instant>,
@@ -43,7 +45,7 @@ pub struct AuditWriter {
 impl AuditWriter {
     pub(super) fn new(
         notes: mpsc::Receiver<Note>,
-        hurry: Arc<Notify>,
+        hurry: watch::Receiver<bool>,
         state_directory: &Path,
         database: Option<Database>,
         keep: Option<Duration>,
@@ -52,7 +54,7 @@ impl AuditWriter {
             notes,
             hurry,
             spill: Arc::new(Spill::new(state_directory.join("audit.spill"))),
-            store: database.map(|database| OperatorStore::new(database, "etl-supervisor audit")),
+            store: database.map(|database| Arc::new(OperatorStore::new(database, "etl-supervisor audit"))),
             keep,
             retry_at: None,
             delay: RETRY.0,
@@ -100,12 +102,12 @@ impl AuditWriter {
 
     /// What is older goes first, so that the database numbers entries in their order.
     async fn write(&mut self, entries: Vec<Entry>) {
-        if self.store.is_none() {
+        let Some(store) = self.store.clone() else {
             // They are in the log, and that is all there is.
             return;
-        }
-        let due = self.retry_at.is_none_or(|at| at <= Instant::now());
-        if due && self.unspill().await && self.insert(&entries).await {
+        };
+        let due = self.retry_at.is_none_or(|at| at <= Instant::now()) && !*self.hurry.borrow();
+        if due && self.unspill(None).await && (entries.is_empty() || self.insert(&store, &entries).await) {
             return;
         }
         self.set_aside(entries).await;
@@ -117,10 +119,8 @@ impl AuditWriter {
             return;
         }
         self.set_aside(entries).await;
-        // It was for what is over by now.
-        let _ = self.hurry.notified().now_or_never();
         if self.retry_at.is_none() {
-            let _ = time::timeout(LAST_TRY, self.unspill()).await;
+            self.unspill(Some(Instant::now() + LAST_TRY)).await;
         }
     }
 
@@ -130,38 +130,62 @@ impl AuditWriter {
         }
         let spill = self.spill.clone();
         match spawn_blocking(move || spill.add(&entries)).await {
-            Ok(Ok(())) => self.spilled = true,
+            Ok(Ok(left_out)) => {
+                self.spilled = true;
+                if left_out > 0 {
+                    tracing::error!(
+                        entries = left_out,
+                        "audit entries of a caller with very many are in the log only: others have to find room in the file"
+                    );
+                }
+            }
             Ok(Err(error)) => tracing::error!(%error, "audit entries can be written nowhere: they are in the log only"),
             Err(_) => {}
         }
     }
 
-    /// Moves what is in the file into the database. Interrupted before the file is removed, it is done again and changes nothing.
-    async fn unspill(&mut self) -> bool {
-        if !self.spilled {
-            return true;
+    /// Moves what is in the file into the database, within this time or until somebody is in a hurry. Interrupted before the file is removed,
+    /// it is done again and changes nothing.
+    async fn unspill(&mut self, until: Option<Instant>) -> bool {
+        let Some(store) = self.store.clone().filter(|_| self.spilled) else { return true };
+        let Some(mut part) = self.read(0).await else { return false };
+        let mut moved = 0;
+        if !part.entries.is_empty() {
+            // Of a long file the rest is read when there is somebody to give it to.
+            let Some(session) = self.answered(until, store.session()).await else { return false };
+            loop {
+                if self.answered(until, insert(&session, &part.entries)).await.is_none() {
+                    return false;
+                }
+                self.well();
+                moved += part.entries.len();
+                let Some(next) = part.next else { break };
+                match self.read(next).await {
+                    Some(next) => part = next,
+                    None => return false,
+                }
+            }
         }
         let spill = self.spill.clone();
-        let entries = match spawn_blocking(move || spill.read()).await {
-            Ok(Ok(entries)) => entries,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the audit log's file cannot be read");
-                return self.later();
-            }
-            Err(_) => return self.later(),
-        };
-        for part in entries.chunks(BATCH) {
-            if !self.insert(part).await {
-                return false;
-            }
-        }
-        let spill = self.spill.clone();
+        // Whatever the hurry: entries that are added must not go away with the file.
         let removed = spawn_blocking(move || spill.remove()).await.is_ok_and(|removed| removed.is_ok());
-        if removed && !entries.is_empty() {
-            tracing::info!(entries = entries.len(), "audit entries that had waited are in the database");
+        if removed && moved > 0 {
+            tracing::info!(entries = moved, "audit entries that had waited are in the database");
         }
         self.spilled = !removed;
         removed || self.later()
+    }
+
+    /// Some of the file.
+    async fn read(&mut self, from: u64) -> Option<Part> {
+        let spill = self.spill.clone();
+        match spawn_blocking(move || spill.read(from, BATCH)).await {
+            Ok(Ok(part)) => return Some(part),
+            Ok(Err(error)) => tracing::warn!(%error, "the audit log's file cannot be read"),
+            Err(_) => {}
+        }
+        self.later();
+        None
     }
 
     /// The file cannot be used: a disk is not mended within a second.
@@ -170,38 +194,56 @@ impl AuditWriter {
         false
     }
 
-    async fn insert(&mut self, entries: &[Entry]) -> bool {
-        let Some(store) = &self.store else { return false };
-        if entries.is_empty() {
-            return true;
+    async fn insert(&mut self, store: &OperatorStore, entries: &[Entry]) -> bool {
+        let inserting = async { insert(&store.session().await?, entries).await };
+        let inserted = self.answered(None, inserting).await.is_some();
+        if inserted {
+            self.well();
         }
-        let inserted = tokio::select! {
-            inserted = insert(store, entries) => inserted,
-            // They go into the file.
-            () = self.hurry.notified() => return false,
-        };
-        match inserted {
-            Ok(()) => {
-                (self.retry_at, self.delay) = (None, RETRY.0);
-                true
+        inserted
+    }
+
+    /// The database takes entries.
+    const fn well(&mut self) {
+        (self.retry_at, self.delay) = (None, RETRY.0);
+    }
+
+    /// The database's answer, if it comes within this time, or before somebody is in a hurry.
+    async fn answered<T>(
+        &mut self,
+        until: Option<Instant>,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<T> {
+        let hurry = &mut self.hurry;
+        let enough = async {
+            match until {
+                Some(until) => time::sleep_until(until).await,
+                None => hurried(hurry).await,
             }
+        };
+        let answer = tokio::select! {
+            answer = question => answer,
+            () = enough => return None,
+        };
+        match answer {
+            Ok(answer) => Some(answer),
             Err(error) => {
                 if self.retry_at.is_none() {
                     tracing::warn!(error = %in_one_line(&error), "audit entries wait in a file for the database");
                 }
                 self.retry_at = Some(Instant::now() + self.delay);
                 self.delay = (self.delay * 2).min(RETRY.1);
-                false
+                None
             }
         }
     }
 
-    async fn prune(&self) {
+    async fn prune(&mut self) {
         let (Some(store), Some(keep)) = (&self.store, self.keep) else { return };
         let pruned = async { store.session().await?.prune_audit(keep).await };
         let pruned = tokio::select! {
             pruned = pruned => pruned,
-            () = self.hurry.notified() => return,
+            () = hurried(&mut self.hurry) => return,
         };
         match pruned {
             Ok(0) => {}
@@ -212,10 +254,17 @@ impl AuditWriter {
     }
 }
 
+/// Until somebody is in a hurry.
+async fn hurried(hurry: &mut watch::Receiver<bool>) {
+    if hurry.wait_for(|hurry| *hurry).await.is_err() {
+        // Nobody is left who could be.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Writes all of them, or of those that came together with one that the database refuses for what is in it, the others: for that one
 /// there is no point in waiting, and nobody behind it is to wait either.
-async fn insert(store: &OperatorStore, entries: &[Entry]) -> Result<(), StoreError> {
-    let session = store.session().await?;
+async fn insert(session: &Session<'_>, entries: &[Entry]) -> Result<(), StoreError> {
     match session.add_audit(entries).await {
         Err(error) if error.is_refused_data() => {}
         written => return written,
@@ -267,10 +316,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn at_the_end_nothing_is_lost_either_where_more_waits_than_is_written_at_once() {
+        let (_directory, spill, log, writer, _silent) = silent().await;
+        let most = 3 * BATCH;
+        (0..most).for_each(|number| {
+            log.record(crate::audit::Entry { actor: format!("uid {number}"), ..entry(&number.to_string()) });
+        });
+        tokio::spawn(writer.run());
+        log.flush().await;
+        let text = fs::read_to_string(spill).unwrap_or_default();
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), most);
+    }
+
+    #[tokio::test]
     async fn a_file_that_cannot_be_read_is_not_tried_again_at_once() {
         let (_directory, spill, _log, mut writer, _silent) = silent().await;
         fs::create_dir(spill).unwrap();
-        assert!(!writer.unspill().await);
+        assert!(!writer.unspill(None).await);
         assert!(writer.retry_at.is_some_and(|at| at > Instant::now() + Duration::from_secs(10)));
     }
 }

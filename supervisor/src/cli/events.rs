@@ -25,6 +25,8 @@ use messages::{Message, Messages};
 const PAGE: usize = 500;
 /// Of what has happened, so many at most are shown.
 const MOST: usize = 20_000;
+/// What happened so long before the last word of a stream may have come after it.
+const LATE: Duration = Duration::from_mins(1);
 /// Between two tries to reach a supervisor that is being restarted.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -58,7 +60,8 @@ pub(super) async fn events(place: &Place, arguments: &Arguments) -> Result<ExitC
     let client = place.client()?;
     // Asked before the past: what happens in between is told at least once.
     let newest = if arguments.follow { newest(&client).await } else { None };
-    let past = match past(&client, arguments).await {
+    let since = SystemTime::now().checked_sub(arguments.since).unwrap_or(SystemTime::UNIX_EPOCH);
+    let past = match past(&client, arguments.tenant, since).await {
         // What happens can be told even while nobody can look up what has happened.
         Err(error @ ClientError::Refused(_)) if arguments.follow => {
             output::remark(&format!("What has happened cannot be shown: {error}"));
@@ -70,7 +73,8 @@ pub(super) async fn events(place: &Place, arguments: &Arguments) -> Result<ExitC
         show(event, arguments.output)?;
     }
     if arguments.follow {
-        follow(&client, arguments, past.last().map(|event| event.id).max(newest)).await?;
+        let last = past.last().map(|event| event.id).max(newest);
+        follow(&client, arguments, Heard { last, at: SystemTime::now(), has_answered: false }).await?;
     } else if past.is_empty() {
         output::remark("Nothing has happened in this time.");
     }
@@ -83,9 +87,8 @@ async fn newest(client: &Client) -> Option<u64> {
     Some(overview.last_event_id)
 }
 
-async fn past(client: &Client, arguments: &Arguments) -> Result<Vec<FleetEvent>, ClientError> {
-    let since = SystemTime::now().checked_sub(arguments.since).unwrap_or(SystemTime::UNIX_EPOCH);
-    let tenant = arguments.tenant.map(|tenant| format!("&tenant_id={tenant}")).unwrap_or_default();
+async fn past(client: &Client, tenant: Option<TenantId>, since: SystemTime) -> Result<Vec<FleetEvent>, ClientError> {
+    let tenant = tenant.map(|tenant| format!("&tenant_id={tenant}")).unwrap_or_default();
     let path = format!("/api/v1/admin/workers/history?limit={PAGE}&since={}{tenant}", rfc3339(since));
     let (mut events, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -102,14 +105,22 @@ async fn past(client: &Client, arguments: &Arguments) -> Result<Vec<FleetEvent>,
     Ok(events)
 }
 
+/// What has come of the streams so far.
+struct Heard {
+    /// The newest event.
+    last: Option<u64>,
+    /// When something came last.
+    at: SystemTime,
+    has_answered: bool,
+}
+
 /// Until somebody interrupts it. Where the supervisor goes away, it is waited for.
-async fn follow(client: &Client, arguments: &Arguments, mut last: Option<u64>) -> Result<(), Report> {
-    let mut has_answered = false;
+async fn follow(client: &Client, arguments: &Arguments, mut heard: Heard) -> Result<(), Report> {
     loop {
-        match follow_once(client, arguments, &mut last, &mut has_answered).await? {
+        match follow_once(client, arguments, &mut heard).await? {
             Ok(()) => {}
             Err(error @ (ClientError::Unreachable { .. } | ClientError::Broken(_) | ClientError::Silent)) => {
-                if !has_answered {
+                if !heard.has_answered {
                     return Err(error).into_diagnostic();
                 }
             }
@@ -123,16 +134,17 @@ async fn follow(client: &Client, arguments: &Arguments, mut last: Option<u64>) -
 async fn follow_once(
     client: &Client,
     arguments: &Arguments,
-    last: &mut Option<u64>,
-    has_answered: &mut bool,
+    heard: &mut Heard,
 ) -> Result<Result<(), ClientError>, Report> {
     let tenant = arguments.tenant.map(|tenant| format!("&tenant_id={tenant}")).unwrap_or_default();
-    let after = last.map(|last| format!("&last_event_id={last}")).unwrap_or_default();
+    let after = heard.last.map(|last| format!("&last_event_id={last}")).unwrap_or_default();
     let mut pieces = match client.stream(&format!("/api/v1/admin/workers/events?rows=false{tenant}{after}")).await {
         Ok(pieces) => pieces,
         Err(error) => return Ok(Err(error)),
     };
-    *has_answered = true;
+    heard.has_answered = true;
+    // The first message has an id and is no event: where it begins again with a later one, that is told next.
+    let mut known = heard.last;
     let mut messages = Messages::default();
     loop {
         match pieces.next().await {
@@ -143,11 +155,38 @@ async fn follow_once(
         while let Some(Message { id, kind, data }) = messages.next() {
             if kind == "reset" {
                 output::remark(&format!("Some events may be missing: {data}"));
+                if let (Some(known), Some(from_here)) = (known, id) {
+                    caught_up(client, arguments, (known, from_here), heard.at).await?;
+                }
             } else if kind == "fleet" {
                 let event = serde_json::from_str(&data).into_diagnostic()?;
                 show(&event, arguments.output)?;
             }
-            *last = id.or(*last);
+            if !kind.is_empty() {
+                known = id.or(known);
+            }
+            heard.last = id.or(heard.last);
+        }
+        heard.at = SystemTime::now();
+    }
+}
+
+/// Shows what is remembered between these two events, of which a stream could not say whether that is all.
+async fn caught_up(
+    client: &Client,
+    arguments: &Arguments,
+    (after, through): (u64, u64),
+    heard_at: SystemTime,
+) -> Result<(), Report> {
+    let since = heard_at.checked_sub(LATE).unwrap_or(SystemTime::UNIX_EPOCH);
+    match past(client, arguments.tenant, since).await {
+        Ok(events) => {
+            let missed = events.iter().filter(|event| after < event.id && event.id <= through);
+            missed.into_iter().try_for_each(|event| show(event, arguments.output))
+        }
+        Err(error) => {
+            output::remark(&format!("What has happened cannot be shown: {error}"));
+            Ok(())
         }
     }
 }

@@ -10,6 +10,7 @@ use etl_shared::{
     TenantId, Verdict, WorkerName,
     api::{EventKind, FleetEvent, WorkerState},
 };
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::Entry;
@@ -69,6 +70,15 @@ pub struct Missed {
     pub complete: bool,
 }
 
+/// How the events of a supervisor's life ended: the database has all of them but those that were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The id of the newest one.
+    last: u64,
+    /// The id of the newest one that was lost, in this life or an earlier one; 0: none was.
+    lost: u64,
+}
+
 /// Takes events and hands them on; cheap to clone. It never waits for anybody: listeners come and read, and who comes too late finds
 /// that something is gone.
 #[derive(Debug, Clone)]
@@ -92,13 +102,25 @@ struct Pages {
     unwritten: Option<VecDeque<Arc<Entry>>>,
     /// Events that the database will never have, and the newest of them.
     lost: (u64, u64),
+    /// Ids up to here are of earlier lives.
+    began: u64,
+    /// Of the events of earlier lives, the database has those up to here. It is asked once whether there were more.
+    vouched: u64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
         // Whatever an earlier life has told had lower numbers, unless the clock was set back; see `raise`.
         let began = micros(SystemTime::now());
-        let pages = Pages { kept: VecDeque::new(), reach: began, last: began, unwritten: None, lost: (0, 0) };
+        let pages = Pages {
+            kept: VecDeque::new(),
+            reach: began,
+            last: began,
+            unwritten: None,
+            lost: (0, 0),
+            began,
+            vouched: u64::MAX,
+        };
         Self(Arc::new(Shared { pages: Mutex::new(pages), newest: watch::Sender::new(began) }))
     }
 }
@@ -165,9 +187,28 @@ impl Journal {
         self.pages().last
     }
 
-    /// The database knows a higher id than was given here: the clock was set back. Ids go on above it.
+    /// An earlier life has ended like this; `None`: nobody knows how, so its last events may be lost.
+    pub fn go_on_from(&self, ending: Option<Ending>) {
+        let mut pages = self.pages();
+        pages.vouched = ending.map_or(0, |ending| ending.last);
+        pages.lost.1 = ending.map_or(pages.began, |ending| ending.lost);
+    }
+
+    /// How this life has ended so far; `None`: the database does not have all of its events.
+    pub fn ending(&self) -> Option<Ending> {
+        let pages = self.pages();
+        let all_written = pages.unwritten.as_ref().is_none_or(VecDeque::is_empty);
+        all_written.then_some(Ending { last: pages.last, lost: pages.lost.1 })
+    }
+
+    /// This is the highest id in the database. Where it is above those that were given here, the clock was set back: ids go on above it.
     pub(super) fn raise(&self, id: u64) {
         let mut pages = self.pages();
+        // An ending that does not know all events is not that of the last life.
+        if id > pages.vouched {
+            pages.lost.1 = pages.lost.1.max(pages.began).max(id);
+        }
+        pages.vouched = u64::MAX;
         if id > pages.last {
             pages.last = id;
             // What lies between is not all here: listeners look in the database.
@@ -270,6 +311,31 @@ mod tests {
         assert!(journal.lost().1 < waiting[0].id());
         journal.written(waiting[9].id());
         assert_eq!(journal.unwritten(1)[0].id(), waiting[10].id());
+    }
+
+    #[test]
+    fn an_ending_that_does_not_know_the_newest_event_vouches_for_nothing() {
+        let journal = Journal::default();
+        let began = journal.last_id();
+        let ending = Ending { last: began - 9, lost: 0 };
+        journal.go_on_from(Some(ending));
+        journal.raise(began - 9);
+        assert_eq!(journal.lost().1, 0);
+        journal.raise(began + 1);
+        assert_eq!(journal.lost().1, 0, "that one is of this life");
+        journal.go_on_from(Some(ending));
+        journal.raise(began - 8);
+        assert_eq!(journal.lost().1, began);
+    }
+
+    #[test]
+    fn a_life_has_an_ending_once_the_database_has_its_events() {
+        let journal = Journal::default();
+        journal.keep_for_the_database();
+        record(&journal, "x");
+        assert_eq!(journal.ending(), None);
+        journal.written(journal.last_id());
+        assert_eq!(journal.ending(), Some(Ending { last: journal.last_id(), lost: 0 }));
     }
 
     #[test]

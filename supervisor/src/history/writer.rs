@@ -130,8 +130,10 @@ impl HistoryWriter {
                 self.forget_old(&client).await?;
             }
             tokio::select! {
-                idle = time::timeout(LINGER, self.work()) => if idle.is_err() {
-                    return Ok(());
+                woken = time::timeout(LINGER, self.work()) => match woken {
+                    Ok(()) if self.waiting.is_empty() => time::sleep(GATHER).await,
+                    Ok(()) => {}
+                    Err(_) => return Ok(()),
                 },
                 notified = lost.recv() => if notified.is_none() {
                     return Err("connection lost".to_owned());
@@ -146,10 +148,10 @@ impl HistoryWriter {
         let _ = time::timeout_at(forget_at, self.work()).await;
     }
 
-    /// Something has happened, or somebody wants it written.
+    /// Something has happened, or somebody wants it written. Whoever stops waiting for this has not been told of anything by it.
     async fn work(&mut self) {
         tokio::select! {
-            _ = self.news.changed() => time::sleep(GATHER).await,
+            _ = self.news.changed() => {}
             Some(waiting) = self.flushes.recv() => self.waiting.push(waiting),
         }
     }
@@ -214,4 +216,20 @@ impl HistoryWriter {
 async fn answered<T>(question: impl Future<Output = T>) -> Result<T, String> {
     let answer = time::timeout(ANSWER_WITHIN, question).await;
     answer.map_err(|_| format!("the database has not answered for {} seconds", ANSWER_WITHIN.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_happens_at_the_end_of_a_wait_is_not_taken_for_seen() {
+        let journal = Journal::default();
+        let database = serde_json::from_value(serde_json::json!({ "url": "postgres://nobody@127.0.0.1:1/x" })).unwrap();
+        let (mut writer, _flush) = HistoryWriter::new(database, Duration::from_hours(1), journal.clone());
+        journal.record(Happening::new(EventKind::Order, "x".to_owned()));
+        // Whoever stops waiting now would wait for the next event.
+        let woken = time::timeout(GATHER / 2, writer.work()).await;
+        assert!(woken.is_ok(), "it was seen, and nobody was told");
+    }
 }

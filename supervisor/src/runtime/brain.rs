@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     board::Board,
     control::{AccountParts, Control, Parts},
+    events_file,
     handle::Handle,
     less,
     lock::{InstanceLock, LockError},
@@ -111,6 +112,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let handover = handover(&settings)?;
 
     let journal = Journal::default();
+    let state_directory = settings.runtime.state_directory.clone();
+    events_file::begin(&state_directory, &journal);
     let mut board = Board::new();
     let view = board.published();
     let (news_sender, news) = mpsc::unbounded_channel();
@@ -120,8 +123,8 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     let (reload_tenants, reload_tenants_seen) = watch::channel(0);
     let (log_limits, log_limits_seen) = watch::channel(log_watch::limits(&settings));
     let log_watch = LogWatch::new(&settings, view.clone(), log_limits_seen, news_sender.clone());
-    let directory = settings.runtime.state_directory.clone();
-    let recorder = Recorder::new(state.clone(), strikes.clone(), directory, view.clone(), news_sender.clone());
+    let recorder =
+        Recorder::new(state.clone(), strikes.clone(), state_directory.clone(), view.clone(), news_sender.clone());
     let republished = Republished::default();
     let reconciler = Reconciler::new(&settings, view.clone(), republished.clone());
     let (accounts, accounts_task) = accounts(&settings, news_sender.clone())?.unzip();
@@ -130,7 +133,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
     }
     let (writer, flush) = history(&settings, &journal);
     let keep = settings.history.audit_keep;
-    let (audit, audit_writer) = AuditLog::new(&settings.runtime.state_directory, settings.database.clone(), Some(keep));
+    let (audit, audit_writer) = AuditLog::new(&state_directory, settings.database.clone(), Some(keep));
     let (spans, exporter) = Exporter::new(settings.telemetry.otlp_endpoint.clone(), settings.runtime.spans_socket());
     let outside = Outside {
         writer,
@@ -155,6 +158,7 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         tracing::info!(%address, "admin API");
     }
 
+    let events = journal.clone();
     let parts = Parts {
         settings,
         config: config.to_owned(),
@@ -188,6 +192,9 @@ pub fn run(config: &Path, settings: Settings, options: RunOptions) -> Result<(),
         api.stop().await;
         if let Some(flush) = flush {
             flush.flush(LAST_EVENTS_WITHIN).await;
+            if let Some(ending) = events.ending() {
+                events_file::end(&state_directory, ending);
+            }
         }
         audit.flush().await;
         spans.flush(LAST_SPANS_WITHIN).await;

@@ -20,8 +20,8 @@ pub(super) async fn read_all(client: &Client) -> Result<Overrides, Error> {
     gather(&rows)
 }
 
-/// One tenant's settings that are being changed. Nobody else can change them until this is dropped; without [`Change::set`] they stay
-/// as they are.
+/// One tenant's settings that are being changed. Nobody else can change what is in the table until this is dropped, here or in SQL;
+/// without [`Change::set`] they stay as they are.
 pub struct Change<'a> {
     transaction: Transaction<'a>,
     tenant: TenantId,
@@ -33,9 +33,10 @@ impl Session<'_> {
     /// Begins to change a tenant's settings, once nobody else does.
     pub async fn change_settings(&mut self, tenant: TenantId) -> Result<Change<'_>, StoreError> {
         const DOING: &str = "reading a tenant's settings";
-        // There may be no row yet that could be locked.
+        // For changes made here: there may be no row yet that could be locked.
         let lock = "SELECT pg_advisory_xact_lock(hashtextextended('worker_settings', $1::bigint))";
-        let select = format!("SELECT {COLUMNS} FROM worker_settings WHERE tenant_id = $1::bigint");
+        // And for those in SQL, which know nothing of that.
+        let select = format!("SELECT {COLUMNS} FROM worker_settings WHERE tenant_id = $1::bigint FOR UPDATE");
         let transaction = answer(DOING, self.client.transaction()).await?;
         answer(DOING, transaction.execute(lock, &[&tenant.get()])).await?;
         let before = one(&answer(DOING, transaction.query(&select, &[&tenant.get()])).await?)?;
@@ -44,13 +45,20 @@ impl Session<'_> {
 }
 
 impl Change<'_> {
-    /// Sets these, by queue type, and returns what is set then.
-    pub async fn set(self, queues: &BTreeMap<QueueType, Override>, by: &str) -> Result<TenantOverrides, StoreError> {
+    /// Sets these, by queue type, and returns what is set then; `None`: nothing was changed, because only what was read may be replaced, and
+    /// somebody has set something since.
+    pub async fn set(
+        self,
+        queues: &BTreeMap<QueueType, Override>,
+        by: &str,
+        only_what_was_read: bool,
+    ) -> Result<Option<TenantOverrides>, StoreError> {
         const DOING: &str = "writing a tenant's settings";
         let set = "INSERT INTO worker_settings (tenant_id, queue_type, workers, workers_max, memory_soft, paused_until)
             VALUES ($1::bigint, $2::text, $3::int, $4::int, $5::bigint, $6::timestamptz)
             ON CONFLICT (tenant_id, queue_type) DO UPDATE SET workers = excluded.workers,
-            workers_max = excluded.workers_max, memory_soft = excluded.memory_soft, paused_until = excluded.paused_until";
+            workers_max = excluded.workers_max, memory_soft = excluded.memory_soft, paused_until = excluded.paused_until
+            WHERE $7::bool";
         let (transaction, tenant) = (self.transaction, self.tenant);
         // The trigger notes it.
         let by_whom = "SELECT set_config('etl.settings_by', $1::text, true)";
@@ -58,15 +66,19 @@ impl Change<'_> {
         for (queue_type, settings) in queues {
             let (workers, most) = (settings.workers.map(i32::from), settings.workers_max.map(i32::from));
             let memory = settings.memory_soft.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+            // A row that is new to us could not be locked.
+            let may_replace = !only_what_was_read || self.before.queues.contains_key(queue_type);
             let queue_type = queue_type.as_str();
-            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-                [&tenant.get(), &queue_type, &workers, &most, &memory, &settings.paused_until];
-            answer(DOING, transaction.execute(set, &values)).await?;
+            let values: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+                [&tenant.get(), &queue_type, &workers, &most, &memory, &settings.paused_until, &may_replace];
+            if answer(DOING, transaction.execute(set, &values)).await? == 0 {
+                return Ok(None);
+            }
         }
         let select = format!("SELECT {COLUMNS} FROM worker_settings WHERE tenant_id = $1::bigint");
         let after = one(&answer(DOING, transaction.query(&select, &[&tenant.get()])).await?)?;
         answer(DOING, transaction.commit()).await?;
-        Ok(after)
+        Ok(Some(after))
     }
 }
 

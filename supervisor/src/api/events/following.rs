@@ -9,7 +9,11 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{super::Api, Caller, resume::Opening};
+use super::{
+    super::Api,
+    Caller,
+    resume::{Backlog, Opening, PIECE, TooSlow},
+};
 use crate::{api::overview::Rows, history::Missed};
 
 /// A sign of life.
@@ -21,8 +25,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Events come one by one to a quiet stream; in a busy one those of this time go out together: with hundreds of clients it is the
 /// writes that cost, not the events.
 const GATHER: Duration = Duration::from_millis(80);
-/// Events of one piece at most.
-const PIECE: usize = 256;
 
 /// The stream's state.
 pub(super) struct Following {
@@ -33,6 +35,7 @@ pub(super) struct Following {
     news: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     opening: Option<Vec<u8>>,
+    backlog: Option<Backlog>,
     /// The last event that was handed out or passed over.
     last: u64,
     gathered_at: Instant,
@@ -68,6 +71,7 @@ impl Following {
             stopping,
             last: opening.last,
             opening: Some(opening.text),
+            backlog: opening.backlog,
             gathered_at: now,
             beat_at: now + BEAT_EVERY,
         }
@@ -77,6 +81,17 @@ impl Following {
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         if let Some(opening) = self.opening.take() {
             return Some(opening.into());
+        }
+        while let Some(backlog) = &mut self.backlog {
+            if *self.stopping.borrow() || !self.api.still_knows(&self.caller) {
+                return None;
+            }
+            match backlog.next() {
+                Ok(Some(piece)) => return Some(piece),
+                // It is not held any longer than it is needed.
+                Ok(None) => self.backlog = None,
+                Err(TooSlow) => return None,
+            }
         }
         loop {
             let woken = self.wait().await;
@@ -130,7 +145,10 @@ impl Following {
         if !complete {
             return Err(Gone);
         }
-        self.gathered_at = Instant::now() + GATHER;
+        // Where there is more already, there is nothing to wait for.
+        if entries.len() < PIECE {
+            self.gathered_at = Instant::now() + GATHER;
+        }
         self.last = entries.last().map_or(self.last, |entry| entry.id());
         let mut seen = entries.iter().filter(|entry| self.only.is_none() || entry.tenant() == self.only);
         let Some(first) = seen.next() else { return Ok(None) };

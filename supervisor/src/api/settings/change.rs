@@ -62,7 +62,9 @@ fn one(
         }
     }
     let limit = wanted.workers_max.unwrap_or(rules.workers_max);
-    if !is_admin && wanted.workers != before.workers && wanted.workers.is_some_and(|workers| workers > limit) {
+    // As configured may be more than an admin allows this tenant.
+    let workers = wanted.workers.unwrap_or(rules.workers);
+    if !is_admin && wanted.workers != before.workers && workers > limit {
         let detail = format!("workers may be at most {limit} here; an admin may ask for more, or raise workers_max");
         return conflict("workers_over_limit", detail);
     }

@@ -44,6 +44,30 @@ async fn who_hangs_up_before_the_answer_leaves_an_entry_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_a_stop_of_the_supervisor_interrupts_leaves_an_entry() {
+    let (log, mut heard) = heard::log();
+    let (orders, mut taken) = mpsc::channel(8);
+    let server = Server::start_with(synthetic(1), |context| {
+        context.audit = log;
+        context.handle = Handle::new(orders, Arc::new(ArcSwap::from_pointee(synthetic(1))));
+    });
+    let mut client = server.unix().await;
+    let body = r#"{"action":"stop","tenant_id":1}"#;
+    let request = "POST /api/v1/admin/workers/tenant/control HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: interrupted";
+    let request = format!("{request}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    client.write_all(request.as_bytes()).await.unwrap();
+    // It is never answered.
+    let _order = timeout(Duration::from_secs(20), taken.recv()).await.unwrap().unwrap();
+    timeout(Duration::from_secs(20), server.serving.stop()).await.expect("does not stop");
+    // Nothing comes any more: the log is flushed now.
+    let entry = heard.next_now().expect("there is no entry");
+    assert_eq!((entry.action.as_str(), entry.result, entry.status), ("workers.stop", AuditResult::Failed, 503));
+    assert_eq!((entry.tenant_id.map(i64::from), entry.detail["code"].as_str()), (Some(1), Some("interrupted")));
+    assert_eq!(entry.correlation_id.as_deref(), Some("interrupted"));
+    assert!(entry.actor.starts_with("uid "), "{}", entry.actor);
+}
+
+#[tokio::test]
 async fn a_zero_byte_is_left_out_and_whoever_only_lacks_a_login_leaves_no_entry() {
     let (server, mut heard) = server();
     let token = server.token(Role::Viewer, Some(2)).await;

@@ -126,6 +126,52 @@ async fn who_has_seen_something_that_nobody_knows_any_more_is_told_to_begin_agai
     assert_eq!(answer.code(), "invalid_parameter");
 }
 
+/// The sizes of the pieces of an answer that is sent in pieces.
+fn pieces(answer: &str) -> Vec<usize> {
+    let (_, mut rest) = answer.split_once("\r\n\r\n").expect("the whole head");
+    let mut sizes = Vec::new();
+    while let Some((size, body)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        sizes.push(size);
+        rest = body.get(size + 2..).unwrap_or_default();
+    }
+    sizes
+}
+
+#[tokio::test]
+async fn what_a_client_has_missed_is_handed_out_in_pieces_and_not_held_for_it() {
+    let server = Server::start(synthetic(1));
+    let admin = admin(&server).await;
+    let began = server.journal.last_id();
+    let long = "x".repeat(100);
+    (0..2_000).for_each(|_| happens(&server, Some(1), &long));
+    let head =
+        format!("GET {EVENTS}?last_event_id={began} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {admin}\r\n\r\n");
+    let mut stream = server.tcp().await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = async {
+        while String::from_utf8_lossy(&answer).matches(&long).count() < 2_000 {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "the stream has ended");
+        }
+    };
+    timeout(Duration::from_secs(20), reading).await.expect("it does not come");
+    let pieces = pieces(std::str::from_utf8(&answer).unwrap());
+    assert!(pieces.len() > 5 && pieces.iter().all(|size| *size < 256 * 512), "{pieces:?}");
+}
+
+#[tokio::test]
+async fn who_may_have_missed_something_at_the_end_of_the_last_life_is_told_so_and_hears_the_rest() {
+    let server = Server::start(synthetic(1));
+    let admin = admin(&server).await;
+    let began = server.journal.last_id();
+    server.journal.go_on_from(None);
+    happens(&server, Some(1), "after the gap");
+    let mut follower = Follower::new(&server, &admin, &format!("last_event_id={}", began - 1)).await;
+    assert_eq!(follower.words(1).await, ["after the gap"]);
+    assert!(follower.text.contains("event: reset\n"), "{}", follower.text);
+}
+
 #[tokio::test]
 async fn a_tenants_user_hears_of_its_own_tenant_only() {
     let server = Server::start(synthetic(2));

@@ -74,4 +74,10 @@ impl Control {
             self.parts.journal.record(event);
         }
     }
+
+    /// A tenant that was removed had a worker to stop until now. Whoever shows tenants has kept it for that long.
+    pub(super) fn gone_for_good(&self, tenant: TenantId) {
+        let words = format!("the last worker of tenant {tenant} is gone");
+        self.parts.journal.record(Happening { tenant: Some(tenant), ..Happening::new(EventKind::Tenants, words) });
+    }
 }

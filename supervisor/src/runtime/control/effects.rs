@@ -88,6 +88,9 @@ impl Control {
                 self.parts.board.tally().removed(&worker);
                 if self.tenants.as_ref().is_some_and(|tenants| !tenants.contains(&worker.tenant)) {
                     self.parts.board.tally().tenant_gone(worker.tenant, std::time::Instant::now());
+                    if self.fleet.workers_of(worker.tenant).next().is_none() {
+                        self.gone_for_good(worker.tenant);
+                    }
                 }
                 self.memory.forget(&worker);
                 self.room_of(&worker);

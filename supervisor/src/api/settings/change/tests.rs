@@ -90,6 +90,24 @@ fn an_operator_is_told_the_limit_and_an_admin_may_go_beyond() {
 }
 
 #[test]
+fn as_configured_is_a_number_too_and_no_way_around_the_limit() {
+    let transform = || "transform".parse().unwrap();
+    let set = Override { workers: Some(1), workers_max: Some(1), ..Override::default() };
+    let limited = TenantOverrides { queues: BTreeMap::from([(transform(), set)]), ..TenantOverrides::default() };
+    let configured = |workers| {
+        let mut rules = rules();
+        rules.get_mut(&transform()).unwrap().workers = workers;
+        rules
+    };
+    let wanted = serde_json::from_str(r#"{"transform":{"workers":null,"workers_max":1}}"#).unwrap();
+    let ask = |caller, configured_workers| checked(&wanted, &configured(configured_workers), &limited, &caller, now());
+    let refusal = ask(operator(), 4).unwrap_err();
+    assert!(format!("{refusal:?}").contains("workers_over_limit"), "{refusal:?}");
+    ask(Caller::Machine { uid: 0 }, 4).unwrap();
+    ask(operator(), 1).unwrap();
+}
+
+#[test]
 fn every_refusal_says_what_to_do() {
     let nothing = TenantOverrides::default();
     for (wanted, status, code, advice) in [
