@@ -130,14 +130,18 @@ struct Api {
     jwt: Option<Jwts>,
     /// Invalid tokens.
     failures: Throttle,
+    /// Logins.
+    logins: Throttle,
     /// Audit entries of refusals.
     refusals: Throttle,
     /// Refusals that have none.
     unrecorded: AtomicU64,
     /// Its requests, counted.
     requests: metrics::Requests,
-    /// Held by whoever writes the metrics down.
-    rendering: tokio::sync::Mutex<()>,
+    /// Of those who want the metrics written down.
+    rendering: listen::Turns,
+    /// Of those who read logs.
+    log_readers: listen::Turns,
     /// The database as operators use it.
     store: Option<OperatorStore>,
     /// What is known of the workers between two looks, and who is told.

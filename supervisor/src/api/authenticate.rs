@@ -178,12 +178,19 @@ impl Api {
     fn remembered(&self, who: Who, ends: SystemTime) -> Option<Caller> {
         match who {
             Who::Token { id } => self.tokens.grant(&id).map(|grant| Caller::Token { id, grant }),
-            Who::Jwt { subject, identity, role, tenant_id, believed } if believed == self.believed() => {
+            Who::Jwt { subject, identity, role, tenant_id, believed, key }
+                if believed == self.believed() && self.trusts(&key) =>
+            {
                 let grant = Grant::new(role, tenant_id)?;
-                Some(Caller::Jwt(Subject { name: subject, identity, grant, ends }))
+                Some(Caller::Jwt(Subject { name: subject, identity, grant, key, ends }))
             }
             Who::Jwt { .. } => None,
         }
+    }
+
+    /// Whether the platform still signs with this key: one that was replaced or withdrawn may be in the wrong hands.
+    fn trusts(&self, key: &str) -> bool {
+        self.jwt.as_ref().is_some_and(|jwt| jwt.trusts(key))
     }
 
     /// Whether a caller that was let in before would still be: whatever lasts longer than a request asks now and then.
@@ -193,7 +200,8 @@ impl Api {
             return false;
         }
         match caller {
-            Caller::Machine { .. } | Caller::Jwt(_) => true,
+            Caller::Machine { .. } => true,
+            Caller::Jwt(subject) => self.trusts(&subject.key),
             Caller::Token { id, .. } => self.tokens.grant(id).is_some(),
             Caller::Session { key, who, .. } => self.sessions.knows(key, now) && self.still_knows(who),
         }

@@ -43,6 +43,8 @@ pub(super) struct Subject {
     pub(super) identity: String,
     /// What the token's claims come to.
     pub(super) grant: Grant,
+    /// The key that it has vouched with, as [`Jwts`](super::jwt::Jwts) calls it.
+    pub(super) key: String,
     /// Until when the platform vouches.
     pub(super) ends: SystemTime,
 }

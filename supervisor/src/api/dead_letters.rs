@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Json as JsonBody,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Extension, Json as JsonBody, extract::State, http::StatusCode};
 use etl_shared::{
     TenantId,
     api::{DeadLetterDetail, DeadLetterPage, LetterFilter, LetterSelection, LetterState, LettersSettled},
@@ -19,7 +15,7 @@ use super::{
     Api, audit,
     authorize::{Caller, Permission, Scope, authorize},
     problem::{Refusal, Refusals},
-    request::{Json, Parameters},
+    request::{Json, Parameters, TextInPath},
 };
 use crate::{
     correlation,
@@ -118,7 +114,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    TextInPath(id): TextInPath,
 ) -> Result<JsonBody<DeadLetterDetail>, Refusal> {
     let scope = authorize(&caller, Permission::ReadLetters(None))?;
     let unknown = || {

@@ -2,13 +2,14 @@
 //! that name, so names that nobody has configured are refused; addresses cannot be made to point elsewhere.
 //!
 //! A request to the API with an `Authorization` header is let pass: no browser adds one by itself, so whoever sends it has a token, or is
-//! refused. What is open to everybody is not: there a page could add any such header and would be answered.
+//! refused. What is open to everybody is not: there a page could add any such header and would be answered. The login is, because its
+//! token stands in the body.
 
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Uri, header, uri::Authority},
+    http::{HeaderMap, Method, Uri, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -21,7 +22,9 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: N
     let local = matches!(request.extensions().get(), Some(Peer::Unix { .. }));
     let harmless = matches!(request.uri().path(), "/livez" | "/readyz");
     let headers = request.headers();
-    let bearer = request.uri().path().starts_with("/api/") && headers.contains_key(header::AUTHORIZATION);
+    let login = request.method() == Method::POST && request.uri().path() == "/api/v1/session";
+    let api_call = request.uri().path().starts_with("/api/") && !login;
+    let bearer = api_call && headers.contains_key(header::AUTHORIZATION);
     if local || harmless || bearer || is_ours(&api.context.api, request.uri(), headers) {
         return next.run(request).await;
     }

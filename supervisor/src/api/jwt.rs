@@ -24,7 +24,7 @@ mod signatures;
 
 use claims::Claims;
 pub use keys::JwtKeysError;
-use keys::Keys;
+use keys::{Key, Keys};
 
 /// Largest token that is looked at, in bytes.
 const LARGEST: usize = 8 * 1024;
@@ -100,12 +100,17 @@ impl Jwts {
         if !key.is_for(header.alg) {
             return Err(Unbelieved::Invalid("the token's key is for another algorithm"));
         }
-        let claims = decode::<Claims>(token, &key.key, &self.validation).map_err(|error| refused(error.kind()))?;
-        self.whom(&claims.claims.0)
+        let claims = decode::<Claims>(token, &key.decoding, &self.validation).map_err(|error| refused(error.kind()))?;
+        self.whom(&claims.claims.0, &key)
+    }
+
+    /// Whether a token that was signed with the key of this name would be believed now. While no key is known, those that were are.
+    pub(super) fn trusts(&self, key: &str) -> bool {
+        self.keys.has(key)
     }
 
     /// What the claims of a genuine token come to.
-    fn whom(&self, claims: &BTreeMap<String, Value>) -> Result<Subject, Unbelieved> {
+    fn whom(&self, claims: &BTreeMap<String, Value>, key: &Key) -> Result<Subject, Unbelieved> {
         let seconds = claims.get("exp").and_then(Value::as_f64).unwrap_or_default();
         // Rounded as it was checked; a number out of this world means "for ever".
         let ends = Duration::try_from_secs_f64(seconds.round()).unwrap_or(Duration::MAX);
@@ -117,7 +122,8 @@ impl Jwts {
             // Counts, sessions and the audit log would take all of them for one person.
             _ => return Err(Unbelieved::Invalid("this token says of nobody whose it is (sub)")),
         };
-        Ok(Subject { name: fit_for_a_line(&sub), identity: hash(&sub), grant: self.grant(claims)?, ends })
+        let (name, identity, key) = (fit_for_a_line(&sub), hash(&sub), key.name.clone());
+        Ok(Subject { name, identity, grant: self.grant(claims)?, key, ends })
     }
 
     fn grant(&self, claims: &BTreeMap<String, Value>) -> Result<Grant, Unbelieved> {

@@ -25,17 +25,23 @@ use super::{
 };
 use crate::store::OperatorStore;
 
+mod answer;
 mod connection;
 mod seat;
+mod turns;
 mod wire;
 
 use connection::{Door, admit};
 pub(super) use seat::{Full, Seat};
+pub(super) use turns::{LOG_READERS, Turn, Turns};
 
 /// Owner and group may connect, which makes them the machine's operators.
 const SOCKET_MODE: u32 = 0o660;
 /// So many refusals of one caller, or of one address, have an audit entry each in a minute; the others are counted.
 const AUDITED_REFUSALS: u32 = 60;
+
+/// So many times in a minute somebody may log in: each time, a file is written.
+const LOGINS: u32 = 30;
 
 /// The API could not be offered.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +105,7 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
     let sessions = SessionStore::open(context.runtime.state_directory.join("sessions.json"), context.auth.session_ttl);
     let jwt = Jwts::new(&context.auth)?;
     let failures = Throttle::new(context.auth.failed_logins, context.auth.failed_login_window);
+    let logins = Throttle::new(LOGINS, Duration::from_mins(1));
     let refusals = Throttle::new(AUDITED_REFUSALS, Duration::from_mins(1));
     let path = context.runtime.api_socket();
     let tcp = context.listen.map(|address| {
@@ -120,18 +127,19 @@ pub fn serve(context: ApiContext) -> Result<Serving, ServeError> {
         sessions,
         jwt,
         failures,
+        logins,
         refusals,
         unrecorded: AtomicU64::new(0),
         requests: super::metrics::Requests::default(),
-        rendering: tokio::sync::Mutex::default(),
+        rendering: Turns::new(1),
+        log_readers: Turns::new(LOG_READERS),
         store,
         live: overview::Live::default(),
         stopping: stop.clone(),
     });
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        // For log files, one for each reader that is reading right now, and for the text of the metrics.
-        .max_blocking_threads(4)
+        .max_blocking_threads(turns::THREADS)
         .build()
         .map_err(ServeError::Thread)?;
     let main = async move {

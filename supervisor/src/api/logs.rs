@@ -6,18 +6,18 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use etl_shared::TenantId;
 use futures_util::{Stream, stream};
 use serde::Deserialize;
-use tokio::{sync::watch, task::spawn_blocking, time};
+use tokio::{sync::watch, time};
 
 use super::{
     Api,
     authorize::{Caller, Permission, Scope, authorize},
-    listen::Seat,
+    listen::{Seat, Turns},
     problem::{Refusal, Refusals},
     request::Parameters,
     status,
@@ -76,7 +76,7 @@ pub(super) async fn read(
     }
     let mut reader = Reader::new(api.context.runtime.log_directory.clone(), lines, wanted.follow);
     watch_workers(&mut reader, &view, tenant);
-    let (reader, first) = step(reader).await?;
+    let (reader, first) = step(&api.log_readers, reader).await?;
     let stopping = api.stopping.clone();
     let lines = pieces(Following { api, caller, tenant, stopping, reader, first: Some(first) });
     let headers = [
@@ -85,12 +85,7 @@ pub(super) async fn read(
         // Whatever a worker has written, a browser shall not take it for a page.
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    let mut response = (headers, Body::from_stream(lines)).into_response();
-    if wanted.follow {
-        // The seat that was taken is for this one answer.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    Ok((headers, Body::from_stream(lines)).into_response())
 }
 
 struct Following {
@@ -118,7 +113,7 @@ fn pieces(following: Following) -> impl Stream<Item = Result<Bytes, Infallible>>
             }
             watch_workers(&mut state.reader, &state.api.context.handle.view(), state.tenant);
             let piece;
-            (state.reader, piece) = step(state.reader).await.ok()?;
+            (state.reader, piece) = step(&state.api.log_readers, state.reader).await.ok()?;
             if !piece.is_empty() {
                 return Some((Ok(piece.into()), state));
             }
@@ -133,11 +128,11 @@ fn watch_workers(reader: &mut Reader, view: &FleetView, tenant: TenantId) {
 }
 
 /// Files may be on a slow disk, and this thread has other clients.
-async fn step(mut reader: Reader) -> Result<(Reader, Vec<u8>), Refusal> {
-    let read = spawn_blocking(move || reader.read().map(|piece| (reader, piece))).await;
-    match read {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(error)) => {
+async fn step(turns: &Turns, mut reader: Reader) -> Result<(Reader, Vec<u8>), Refusal> {
+    let turn = turns.take().await;
+    match turn.run(move || reader.read().map(|piece| (reader, piece))).await {
+        Some(Ok(read)) => Ok(read),
+        Some(Err(error)) => {
             tracing::warn!(%error, "log not readable");
             Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -145,6 +140,6 @@ async fn step(mut reader: Reader) -> Result<(Reader, Vec<u8>), Refusal> {
                 format!("cannot read the log: {error}"),
             ))
         }
-        Err(_) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping")),
+        None => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the supervisor is stopping")),
     }
 }

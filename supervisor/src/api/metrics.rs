@@ -11,7 +11,6 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use tokio::task;
 
 use super::{
     Api,
@@ -40,11 +39,10 @@ pub(super) async fn read(
         authorize(&caller, Permission::ReadMetrics)?;
     }
     // One after the other: however many ask, they take one thread and the memory of one answer.
-    let _turn = api.rendering.lock().await;
+    let turn = api.rendering.take().await;
     let scrape = Scrape::of(&api);
     // Thousands of workers are some megabytes of text, and other requests are not to wait for that.
-    let text = task::spawn_blocking(move || scrape.render()).await;
-    let text = text.map_err(|_| {
+    let text = turn.run(move || scrape.render()).await.ok_or_else(|| {
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the metrics could not be written")
     })?;
     Ok(([(header::CONTENT_TYPE, FORMAT), (header::CACHE_CONTROL, "no-store")], text))

@@ -75,6 +75,20 @@ async fn collect(mut body: Body) -> Result<Option<Vec<u8>>, axum::Error> {
     Ok((length <= BODY_LIMIT).then_some(bytes))
 }
 
+/// The one part of the path that names something.
+pub(super) struct TextInPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TextInPath {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Refusal::bad_request("invalid_path", rejection.body_text()))?;
+        Ok(Self(text))
+    }
+}
+
 /// The tenant named in the path.
 pub(super) struct TenantInPath(pub(super) TenantId);
 
@@ -82,9 +96,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TenantInPath {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| Refusal::bad_request("invalid_path", rejection.body_text()))?;
+        let TextInPath(text) = TextInPath::from_request_parts(parts, state).await?;
         let tenant =
             text.parse().map_err(|error| Refusal::bad_request("invalid_tenant_id", format!("in the path: {error}")))?;
         Ok(Self(tenant))

@@ -1,6 +1,9 @@
 //! Login for people: a token is exchanged for a cookie that no script can read.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use axum::{
     Extension, Json as JsonBody,
@@ -13,12 +16,13 @@ use etl_shared::api::{LoginRequest, Session};
 use super::{
     Api, audit,
     authenticate::{self, Peer},
-    authorize::Caller,
+    authorize::{Caller, Subject},
     csrf,
     openapi::SESSION_COOKIE,
     problem::{Refusal, Refusals},
     request::Json,
     session_store::Who,
+    throttle::By,
 };
 use crate::clock::rfc3339;
 
@@ -39,6 +43,7 @@ pub(super) async fn begin(
     if let (_, Some(tenant)) = caller.grant().parts() {
         audit::tenant(tenant);
     }
+    api.may_log_in(&caller)?;
     let now = SystemTime::now();
     let begun = api.sessions.begin(api.who(&caller), caller.ends(), now).map_err(|_| {
         Refusal::new(
@@ -49,8 +54,10 @@ pub(super) async fn begin(
     })?;
     // Whoever has planted a cookie before this login gains nothing: this is a new one, and the earlier session ends.
     if let Some((key, _)) = authenticate::cookie(&headers).and_then(|cookie| api.sessions.find(cookie, now)) {
-        let _ = api.sessions.end(&key);
+        api.sessions.end(&key);
     }
+    // Without the file it ends with this process: no reason to keep somebody out who may be about to see to the disk.
+    let _ = api.sessions.save().await;
     let secure = if public.is_some_and(|public| public.scheme() == "https") { "; Secure" } else { "" };
     let seconds = begun.ends.duration_since(now).unwrap_or_default().as_secs();
     let cookie =
@@ -78,7 +85,8 @@ pub(super) async fn end(
             "this request came without a session: nobody is logged out. A token is revoked at /api/v1/admin/tokens";
         return Err(Refusal::new(StatusCode::CONFLICT, "no_session", detail));
     };
-    api.sessions.end(key).map_err(|error| {
+    api.sessions.end(key);
+    api.sessions.save().await.map_err(|error| {
         let detail = format!("logged out, but a restart of the supervisor would bring the session back: {error}");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "session_not_written", detail)
     })?;
@@ -93,6 +101,17 @@ fn told(caller: &Caller, csrf_token: Option<String>, ends: Option<SystemTime>) -
 }
 
 impl Api {
+    /// A login writes a file and ends older sessions, so nobody logs in as often as a program can.
+    fn may_log_in(&self, caller: &Caller) -> Result<(), Refusal> {
+        let by = match caller {
+            Caller::Jwt(subject) => subject.identity.clone(),
+            other => other.name(),
+        };
+        self.logins.failed(&[By::Token(by)], Instant::now()).map_err(|wait| {
+            Refusal::too_many("too_many_logins", "this token or subject has logged in too often of late", wait)
+        })
+    }
+
     /// How a session remembers who has begun it.
     fn who(&self, caller: &Caller) -> Who {
         match caller {
@@ -100,8 +119,8 @@ impl Api {
             Caller::Token { id, .. } => Who::Token { id: id.clone() },
             Caller::Jwt(subject) => {
                 let (role, tenant_id) = subject.grant.parts();
-                let (name, identity) = (subject.name.clone(), subject.identity.clone());
-                Who::Jwt { subject: name, identity, role, tenant_id, believed: self.believed() }
+                let Subject { name, identity, key, .. } = subject.clone();
+                Who::Jwt { subject: name, identity, role, tenant_id, believed: self.believed(), key }
             }
             // Nobody logs in without a token.
             Caller::Machine { uid } => Who::Token { id: format!("uid {uid}") },

@@ -6,29 +6,44 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use etl_shared::{TenantId, api::Role};
 use serde::{Deserialize, Serialize};
+use tokio::time;
 
 use super::{
+    listen::Turns,
     secret::{NoRandomness, SECRET_BYTES, hash, random_digits},
-    whole_file,
+    whole_file::{self, PATIENCE},
 };
 
 /// Most sessions of all, and of one token or subject; the oldest ends for a new one.
 const MOST: usize = 2_000;
 const MOST_EACH: usize = 50;
 
-/// All sessions, by the hash of their cookie.
+/// All sessions. Changes are made at once and written by [`save`](Self::save).
 #[derive(Debug)]
 pub(super) struct SessionStore {
     path: PathBuf,
     /// How long one lasts.
     ttl: Duration,
-    sessions: Mutex<BTreeMap<String, Stored>>,
+    sessions: Arc<Mutex<Sessions>>,
+    /// Of those who write the file.
+    turns: Turns,
+    /// How long a change waits for the disk.
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    /// By the hash of their cookie.
+    by_key: BTreeMap<String, Stored>,
+    /// So many changes there have been, and so many are in the file.
+    changes: u64,
+    written: u64,
 }
 
 /// One of them. The cookie itself is not here.
@@ -64,6 +79,9 @@ pub(super) enum Who {
         tenant_id: Option<TenantId>,
         /// By which settings it was believed: with others somebody has to log in again.
         believed: String,
+        /// The key that it was signed with, as [`Jwts`](super::jwt::Jwts) calls it.
+        #[serde(default)]
+        key: String,
     },
 }
 
@@ -93,7 +111,8 @@ impl SessionStore {
                 BTreeMap::new()
             }
         };
-        Self { path, ttl, sessions: Mutex::new(sessions) }
+        let sessions = Arc::new(Mutex::new(Sessions { by_key: sessions, ..Sessions::default() }));
+        Self { path, ttl, sessions, turns: Turns::new(1), patience: PATIENCE }
     }
 
     /// Begins one, for at most as long as its token lasts.
@@ -102,44 +121,67 @@ impl SessionStore {
         let key = hash(&cookie);
         let ends = until.map_or(now + self.ttl, |until| until.min(now + self.ttl));
         let mut sessions = self.sessions();
-        sessions.retain(|_, stored| stored.ends > now);
-        make_room(&mut sessions, MOST_EACH, |stored| stored.who.is_same(&who));
-        make_room(&mut sessions, MOST, |_| true);
-        sessions.insert(key.clone(), Stored { who, began: now, ends });
-        // Without the file it ends with this process: no reason to keep somebody out who may be about to see to the disk.
-        let _ = self.write(&sessions);
+        sessions.changes += 1;
+        let by_key = &mut sessions.by_key;
+        by_key.retain(|_, stored| stored.ends > now);
+        make_room(by_key, MOST_EACH, |stored| stored.who.is_same(&who));
+        make_room(by_key, MOST, |_| true);
+        by_key.insert(key.clone(), Stored { who, began: now, ends });
         Ok(Begun { cookie, key, ends })
     }
 
     /// The session that a cookie is for, with its key. Only hashes are compared, so no duration tells anything about a cookie.
     pub(super) fn find(&self, cookie: &str, now: SystemTime) -> Option<(String, Stored)> {
         let key = hash(cookie);
-        let stored = self.sessions().get(&key).filter(|stored| stored.ends > now).cloned()?;
+        let stored = self.sessions().by_key.get(&key).filter(|stored| stored.ends > now).cloned()?;
         Some((key, stored))
     }
 
     /// Whether it is still there.
     pub(super) fn knows(&self, key: &str, now: SystemTime) -> bool {
-        self.sessions().get(key).is_some_and(|stored| stored.ends > now)
+        self.sessions().by_key.get(key).is_some_and(|stored| stored.ends > now)
     }
 
-    /// Ends one, at once; an error says that a restart would bring it back.
-    pub(super) fn end(&self, key: &str) -> io::Result<()> {
+    /// Ends one.
+    pub(super) fn end(&self, key: &str) {
         let mut sessions = self.sessions();
-        sessions.remove(key);
-        self.write(&sessions)
+        if sessions.by_key.remove(key).is_some() {
+            sessions.changes += 1;
+        }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
-        // Every change is one step, so it is whole even after a panic.
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Writes every change so far; an error says that a restart would undo some. Several who wait for this at once share one write.
+    pub(super) async fn save(&self) -> io::Result<()> {
+        let wanted = self.sessions().changes;
+        let saved = async {
+            let turn = self.turns.take().await;
+            if self.sessions().written >= wanted {
+                return Ok(());
+            }
+            let (path, sessions) = (self.path.clone(), Arc::clone(&self.sessions));
+            let replace = move || {
+                let (changes, copy) = {
+                    let sessions = locked(&sessions);
+                    (sessions.changes, sessions.by_key.clone())
+                };
+                whole_file::replace(&path, &serde_json::to_vec(&copy)?)?;
+                locked(&sessions).written = changes;
+                Ok(())
+            };
+            turn.run(replace).await.unwrap_or_else(|| Err(whole_file::stopping()))
+        };
+        let saved = time::timeout(self.patience, saved).await.unwrap_or_else(|_| Err(whole_file::too_slow()));
+        saved.inspect_err(|error| tracing::warn!(path = %self.path.display(), %error, "sessions cannot be written"))
     }
 
-    fn write(&self, sessions: &BTreeMap<String, Stored>) -> io::Result<()> {
-        let written = serde_json::to_vec(sessions).map_err(io::Error::from);
-        let written = written.and_then(|text| whole_file::replace(&self.path, &text));
-        written.inspect_err(|error| tracing::warn!(path = %self.path.display(), %error, "sessions cannot be written"))
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        locked(&self.sessions)
     }
+}
+
+fn locked(sessions: &Mutex<Sessions>) -> MutexGuard<'_, Sessions> {
+    // Every change is one step, so it is whole even after a panic.
+    sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Who {
@@ -167,6 +209,10 @@ fn make_room(sessions: &mut BTreeMap<String, Stored>, most: usize, counts: impl 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use tokio::{runtime, task::spawn_blocking};
+
     use super::*;
 
     fn store(directory: &tempfile::TempDir) -> SessionStore {
@@ -177,17 +223,20 @@ mod tests {
         Who::Token { id: id.to_owned() }
     }
 
-    #[test]
-    fn a_session_is_there_after_a_restart_and_its_cookie_is_nowhere() {
+    #[tokio::test]
+    async fn a_session_is_there_after_a_restart_and_its_cookie_is_nowhere() {
         let directory = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
-        let begun = store(&directory).begin(token("a"), None, now).unwrap();
+        let first = store(&directory);
+        let begun = first.begin(token("a"), None, now).unwrap();
+        first.save().await.unwrap();
         let text = fs::read_to_string(directory.path().join("sessions.json")).unwrap();
         assert!(!text.contains(&begun.cookie) && text.contains(&begun.key), "{text}");
         let again = store(&directory);
         assert_eq!(again.find(&begun.cookie, now).unwrap().1.who, token("a"));
         assert!(again.find(&begun.key, now).is_none());
-        again.end(&begun.key).unwrap();
+        again.end(&begun.key);
+        again.save().await.unwrap();
         assert!(store(&directory).find(&begun.cookie, now).is_none());
     }
 
@@ -220,5 +269,64 @@ mod tests {
         let (store, now) = (store(&directory), SystemTime::now());
         let begun = store.begin(token("a"), None, now).unwrap();
         assert!(store.knows(&begun.key, now));
+    }
+
+    /// The only thread for such work is busy until this is dropped: a disk that does not answer.
+    fn hung_disk() -> mpsc::Sender<()> {
+        let (go_on, wait) = mpsc::channel();
+        spawn_blocking(move || wait.recv());
+        go_on
+    }
+
+    fn on_one_thread(test: impl Future<Output = ()>) {
+        let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+        runtime.unwrap().block_on(test);
+    }
+
+    #[test]
+    fn a_disk_that_does_not_answer_holds_up_nobody_but_who_logs_in() {
+        on_one_thread(async {
+            let directory = tempfile::tempdir().unwrap();
+            let (store, now) =
+                (SessionStore { patience: Duration::from_millis(50), ..store(&directory) }, SystemTime::now());
+            let disk = hung_disk();
+            let begun = store.begin(token("a"), None, now).unwrap();
+            assert_eq!(store.save().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(store.knows(&begun.key, now));
+            store.end(&begun.key);
+            assert!(!store.knows(&begun.key, now), "logged out all the same");
+            assert_eq!(store.save().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            drop(disk);
+            let store = SessionStore { patience: Duration::from_secs(20), ..store };
+            store.save().await.unwrap();
+            assert_eq!(fs::read_to_string(directory.path().join("sessions.json")).unwrap(), "{}");
+        });
+    }
+
+    #[test]
+    fn many_who_log_in_at_once_share_a_write() {
+        on_one_thread(async {
+            let directory = tempfile::tempdir().unwrap();
+            let (store, now) = (store(&directory), SystemTime::now());
+            let disk = hung_disk();
+            store.begin(token("first"), None, now).unwrap();
+            let mut first = Box::pin(store.save());
+            assert!(futures_util::poll!(&mut first).is_pending());
+            let others: Vec<_> = (0..40)
+                .map(|at| {
+                    store.begin(token("a"), None, now + Duration::from_secs(at)).unwrap();
+                    Box::pin(store.save())
+                })
+                .collect();
+            let mut others = Box::pin(futures_util::future::join_all(others));
+            assert!(futures_util::poll!(&mut others).is_pending());
+            drop(disk);
+            first.await.unwrap();
+            // What the first has written when its turn came has all of them: nobody writes again.
+            let path = directory.path().join("sessions.json");
+            fs::remove_file(&path).unwrap();
+            let saved = others.await;
+            assert!(saved.iter().all(Result::is_ok) && !path.exists(), "{saved:?}");
+        });
     }
 }

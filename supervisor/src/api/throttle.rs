@@ -1,4 +1,4 @@
-//! Counts failures of one sort: by the address that they come from, and by the token that they name.
+//! Counts failures of one sort: by the address that they come from, and by the token that they name. Logins are counted likewise.
 //!
 //! A valid token is let in whatever has been counted, because behind a proxy all clients have one address. So this does not keep
 //! anybody from guessing, which 256 bits do; it keeps guessing from filling logs, audit log and this machine's time.

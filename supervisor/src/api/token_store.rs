@@ -3,18 +3,20 @@
 use std::{
     fs, io,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
 
 use etl_shared::api::{CreateToken, CreatedToken, TokenDescription};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
+use tokio::time;
 
 use super::{
     authorize::{Caller, Grant},
+    listen::{Turn, Turns},
     secret::{NoRandomness, SECRET_BYTES, hash, random_digits},
-    whole_file,
+    whole_file::{self, PATIENCE},
 };
 use crate::clock::rfc3339;
 
@@ -25,7 +27,9 @@ const ID_BYTES: usize = 6;
 #[derive(Debug)]
 pub struct TokenStore {
     path: PathBuf,
-    tokens: Mutex<Vec<Stored>>,
+    tokens: Arc<Mutex<Vec<Stored>>>,
+    /// Of those who change them: each change begins with what the one before has left.
+    turns: Turns,
 }
 
 /// What is kept of one.
@@ -83,20 +87,19 @@ impl TokenStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(TokenStoreError::Unreadable { path, source }),
         };
-        Ok(Self { path, tokens: Mutex::new(tokens) })
+        Ok(Self { path, tokens: Arc::new(Mutex::new(tokens)), turns: Turns::new(1) })
     }
 
     /// Makes a token. Role and tenant must go together; the caller has seen to that.
-    pub(super) fn create(&self, request: CreateToken) -> Result<CreatedToken, TokenStoreError> {
+    pub(super) async fn create(&self, request: CreateToken) -> Result<CreatedToken, TokenStoreError> {
         let id = random_digits::<ID_BYTES>()?;
         let token = format!("etl_{id}_{}", random_digits::<SECRET_BYTES>()?);
         let CreateToken { name, role, tenant_id } = request;
         let description = TokenDescription { id, name, role, tenant_id, created_at: rfc3339(SystemTime::now()) };
-        let mut tokens = self.tokens();
-        let mut changed = tokens.clone();
+        let turn = self.turn().await?;
+        let mut changed = self.tokens().clone();
         changed.push(Stored { description: description.clone(), sha256: hash(&token) });
-        self.write(&changed)?;
-        *tokens = changed;
+        self.write(turn, changed).await?;
         Ok(CreatedToken { token, description })
     }
 
@@ -106,15 +109,14 @@ impl TokenStore {
     }
 
     /// Forgets a token; `false` where there is none of this id.
-    pub(super) fn revoke(&self, id: &str) -> Result<bool, TokenStoreError> {
-        let mut tokens = self.tokens();
-        let mut changed = tokens.clone();
-        changed.retain(|stored| stored.description.id != id);
-        if changed.len() == tokens.len() {
+    pub(super) async fn revoke(&self, id: &str) -> Result<bool, TokenStoreError> {
+        let turn = self.turn().await?;
+        let before = self.tokens().clone();
+        let changed: Vec<_> = before.iter().filter(|stored| stored.description.id != id).cloned().collect();
+        if changed.len() == before.len() {
             return Ok(false);
         }
-        self.write(&changed)?;
-        *tokens = changed;
+        self.write(turn, changed).await?;
         Ok(true)
     }
 
@@ -139,15 +141,35 @@ impl TokenStore {
     }
 
     fn tokens(&self) -> MutexGuard<'_, Vec<Stored>> {
-        // A change replaces the list in one step, so it is whole even after a panic.
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.tokens)
     }
 
-    fn write(&self, tokens: &[Stored]) -> Result<(), TokenStoreError> {
-        let written = serde_json::to_vec_pretty(tokens).map_err(io::Error::from);
-        let written = written.and_then(|text| whole_file::replace(&self.path, &text));
-        written.map_err(|source| TokenStoreError::Unwritable { path: self.path.clone(), source })
+    /// Behind a disk that does not answer nobody waits for ever: nothing has changed yet.
+    async fn turn(&self) -> Result<Turn, TokenStoreError> {
+        time::timeout(PATIENCE, self.turns.take()).await.map_err(|_| self.unwritable(whole_file::too_slow()))
     }
+
+    /// Replaces file and list in one turn, whether or not somebody waits for it. The disk has as long as it takes: nobody could say
+    /// what has become of the change before.
+    async fn write(&self, turn: Turn, changed: Vec<Stored>) -> Result<(), TokenStoreError> {
+        let (path, tokens) = (self.path.clone(), Arc::clone(&self.tokens));
+        let replace = move || {
+            whole_file::replace(&path, &serde_json::to_vec_pretty(&changed)?)?;
+            *locked(&tokens) = changed;
+            Ok(())
+        };
+        let written = turn.run(replace).await.unwrap_or_else(|| Err(whole_file::stopping()));
+        written.map_err(|source| self.unwritable(source))
+    }
+
+    fn unwritable(&self, source: io::Error) -> TokenStoreError {
+        TokenStoreError::Unwritable { path: self.path.clone(), source }
+    }
+}
+
+fn locked(tokens: &Mutex<Vec<Stored>>) -> MutexGuard<'_, Vec<Stored>> {
+    // A change replaces the list in one step, so it is whole even after a panic.
+    tokens.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<NoRandomness> for TokenStoreError {

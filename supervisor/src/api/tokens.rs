@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use axum::{
     Extension, Json as JsonBody,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
@@ -14,7 +14,7 @@ use super::{
     Api, audit,
     authorize::{Caller, Grant, Permission, authorize},
     problem::{Refusal, Refusals},
-    request::Json,
+    request::{Json, TextInPath},
     tag::{self, Has, IfNoneMatch, NotModified},
     token_store::TokenStoreError,
 };
@@ -42,7 +42,7 @@ pub(super) async fn create(
 ) -> Result<impl IntoResponse, Refusal> {
     authorize(&caller, Permission::ManageTokens)?;
     check(&request)?;
-    let created = api.tokens.create(request)?;
+    let created = api.tokens.create(request).await?;
     let TokenDescription { id, name, role, tenant_id, .. } = &created.description;
     audit::detail("token", id.as_str());
     audit::detail("name", name.as_str());
@@ -61,14 +61,14 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    TextInPath(id): TextInPath,
 ) -> Result<StatusCode, Refusal> {
     authorize(&caller, Permission::ManageTokens)?;
     audit::detail("token", id.chars().take(40).collect::<String>());
     if let Some((_, Some(tenant))) = api.tokens.grant(&id).map(Grant::parts) {
         audit::tenant(tenant);
     }
-    if !api.tokens.revoke(&id)? {
+    if !api.tokens.revoke(&id).await? {
         let detail = "there is no token of this id: `etl-supervisor token list` shows those there are";
         return Err(Refusal::new(StatusCode::NOT_FOUND, "token_unknown", detail));
     }

@@ -5,9 +5,13 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    time::Duration,
 };
 
-/// All or nothing, also when the power fails in between.
+/// A change waits no longer for its turn, or for the disk: somebody waits for its answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// All or nothing, also when the power fails in between. Waits for the disk.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("json.new");
     // What an interrupted write left behind may have other permissions.
@@ -17,4 +21,14 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&beside, path)?;
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// What a change that was not written in time is told.
+pub(super) fn too_slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("the disk has not answered for {} seconds", PATIENCE.as_secs()))
+}
+
+/// What a change is told that comes too late.
+pub(super) fn stopping() -> io::Error {
+    io::Error::other("the supervisor is stopping")
 }

@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::{
-    Algorithm, DecodingKey,
+    Algorithm, DecodingKey, DecodingKeyKind,
     jwk::{AlgorithmParameters, Jwk, PublicKeyUse},
 };
 use serde::Deserialize;
@@ -21,7 +21,10 @@ use tokio::{
 };
 
 use super::{Unbelieved, fetch};
-use crate::settings;
+use crate::{
+    api::secret::{digits, hash},
+    settings,
+};
 
 /// A secret that is shorter could be found by trying.
 const SHORTEST_SECRET: usize = 32;
@@ -39,7 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// One key.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Key {
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
+    /// A hash of what it consists of, so that another one is never taken for it.
+    pub(super) name: String,
     /// The one algorithm that it is for, where its owner says so.
     only: Option<Algorithm>,
 }
@@ -91,6 +96,14 @@ struct Published {
 }
 
 impl Key {
+    fn new(decoding: DecodingKey, only: Option<Algorithm>) -> Self {
+        let parts = match decoding.kind() {
+            DecodingKeyKind::SecretOrDer(bytes) => digits(bytes),
+            DecodingKeyKind::RsaModulusExponent { n, e } => format!("{} {}", digits(n), digits(e)),
+        };
+        Self { name: hash(&format!("etl-supervisor jwt key {parts}")), decoding, only }
+    }
+
     pub(super) fn is_for(&self, algorithm: Algorithm) -> bool {
         self.only.is_none_or(|only| only == algorithm)
     }
@@ -99,7 +112,7 @@ impl Key {
 impl Keys {
     /// Reads files; what is published elsewhere is fetched by [`keep`](Self::keep).
     pub(super) fn open(settings: &settings::Jwt) -> Result<Self, JwtKeysError> {
-        let one = |key| Self { source: Source::One(Arc::new(Key { key, only: None })) };
+        let one = |key| Self { source: Source::One(Arc::new(Key::new(key, None))) };
         if let Some(path) = &settings.secret_file {
             let text = read(path)?;
             let secret = text.strip_suffix(b"\n").map_or(&text[..], |rest| rest.strip_suffix(b"\r").unwrap_or(rest));
@@ -151,6 +164,17 @@ impl Keys {
         let none =
             if keys.is_empty() { Unbelieved::NoKeys } else { Unbelieved::Invalid("the token's key is not known") };
         keys.get(kid).map(Arc::clone).ok_or(none)
+    }
+
+    /// Whether the key of this name is among them, or none is known yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        match &self.source {
+            Source::One(key) => key.name == name,
+            Source::Set(set) => {
+                let keys = set.keys.load();
+                keys.is_empty() || keys.values().any(|key| key.name == name)
+            }
+        }
     }
 
     /// Looks at them again now and then, and soon after somebody has missed one.
@@ -249,6 +273,6 @@ fn of(jwk: &Jwk, algorithms: &[Algorithm]) -> Option<(String, Key)> {
     // A secret or another kind of key has no business in a set of public RSA keys.
     let AlgorithmParameters::RSA(_) = &jwk.algorithm else { return None };
     let key = DecodingKey::from_jwk(jwk).ok()?;
-    let jsonwebtoken::DecodingKeyKind::RsaModulusExponent { n, .. } = key.kind() else { return None };
-    (n.iter().skip_while(|byte| **byte == 0).count() >= SHORTEST_MODULUS).then_some((name, Key { key, only }))
+    let DecodingKeyKind::RsaModulusExponent { n, .. } = key.kind() else { return None };
+    (n.iter().skip_while(|byte| **byte == 0).count() >= SHORTEST_MODULUS).then(|| (name, Key::new(key, only)))
 }

@@ -110,6 +110,10 @@ impl AsyncWrite for Line {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let line = self.get_mut();
         let flushed = Pin::new(&mut line.wire).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            // HTTP flushes when it has handed over all that there was to write.
+            line.seat.sent();
+        }
         line.watched(context, flushed)
     }
 
@@ -132,7 +136,8 @@ mod tests {
     async fn nobody_who_does_not_read_is_waited_for_for_ever() {
         let (short, long) = (Duration::from_millis(100), Duration::from_hours(1));
         for (follows, patience) in [(false, [short, long]), (true, [long, short])] {
-            let seat = Seats::new().take().await.unwrap();
+            let seat = Seats::new().enter().await;
+            seat.take().await.unwrap();
             if follows {
                 seat.follow(&Caller::Machine { uid: 0 }).unwrap();
             }

@@ -1,7 +1,14 @@
 //! What stands before every endpoint: names, headers, counted failures.
 
+use std::time::Duration;
+
 use etl_shared::api::Role;
 use hyper::{Method, header};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::{fleet::synthetic, server::Server};
 
@@ -24,6 +31,10 @@ async fn a_name_that_is_not_ours_is_refused_but_to_bearers() {
         assert_eq!(answer.code(), "host_unknown", "{open}");
     }
     assert_eq!(server.with(&[foreign, ("authorization", &bearer)], Method::GET, STATUS, "").await.status, 200);
+    // The login looks at no header for a token, so one that is there says nothing.
+    let body = serde_json::json!({ "token": token }).to_string();
+    let answer = server.with(&[foreign, ("authorization", &bearer)], Method::POST, "/api/v1/session", &body).await;
+    assert_eq!(answer.code(), "host_unknown");
 }
 
 #[tokio::test]
@@ -79,4 +90,47 @@ async fn of_two_authorization_headers_neither_counts() {
     let token = format!("Bearer {}", server.token(Role::Admin, None).await.token);
     let twice = [("authorization", token.as_str()), ("authorization", "Bearer x")];
     assert_eq!(server.with(&twice, Method::GET, STATUS, "").await.code(), "token_invalid");
+}
+
+/// A client that stays connected, and asks now and then.
+struct Connected(TcpStream);
+
+impl Connected {
+    async fn new(server: &Server) -> Self {
+        let mut client = Self(server.tcp().await);
+        assert!(client.asks().await, "nobody answers");
+        client
+    }
+
+    /// Whether it is answered; `false` where the connection was closed.
+    async fn asks(&mut self) -> bool {
+        let answered = async {
+            self.0.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.ok()?;
+            let mut answer = Vec::new();
+            while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+                (self.0.read_buf(&mut answer).await.ok()? > 0).then_some(())?;
+            }
+            Some(())
+        };
+        timeout(Duration::from_secs(20), answered).await.expect("neither an answer nor an end").is_some()
+    }
+}
+
+#[tokio::test]
+async fn who_only_stays_connected_keeps_nobody_out() {
+    // Both ends of each connection are here.
+    let _ = crate::keeper::raise_open_files();
+    let server = Server::start(synthetic(1));
+    let mut clients = Vec::new();
+    for _ in 0..1_024 {
+        clients.push(Connected::new(&server).await);
+    }
+    // This one has asked a moment ago, so the next one has been quiet for the longest time.
+    assert!(clients[0].asks().await);
+    for _ in 0..10 {
+        clients.push(Connected::new(&server).await);
+    }
+    assert!(clients[0].asks().await);
+    assert!(!clients[1].asks().await, "there is a limit");
+    assert!(clients.last_mut().unwrap().asks().await);
 }

@@ -64,10 +64,13 @@ async fn a_parameter_that_cannot_be_used_is_named() {
         ("/api/v1/admin/dead-letters?reasons=x".to_owned(), "invalid_parameter"),
         ("/api/v1/admin/workers/tenant/07/status".to_owned(), "invalid_tenant_id"),
         ("/api/v1/admin/workers/tenant/%2e%2e/status".to_owned(), "invalid_tenant_id"),
+        ("/api/v1/admin/dead-letters/%ff".to_owned(), "invalid_path"),
     ] {
         let answer = server.local(Method::GET, &path, "").await;
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::BAD_REQUEST, code), "{path}");
     }
+    let answer = server.local(Method::DELETE, "/api/v1/admin/tokens/%ff", "").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_path"));
 }
 
 #[tokio::test]

@@ -210,3 +210,14 @@ async fn who_follows_leaves_its_seat_to_others() {
     let admin = server.token(Role::Admin, None).await.token;
     Follower::with(&server, &admin, "tenant_id=1").await.sees("one").await;
 }
+
+#[tokio::test]
+async fn a_follower_that_is_refused_after_all_keeps_no_place() {
+    let server = Server::start(synthetic(1));
+    std::os::unix::fs::symlink("/dev/null", file(&server, "transform-1-1")).unwrap();
+    let admin = server.token(Role::Admin, None).await.token;
+    let path = "/api/v1/admin/workers/logs?tenant_id=1&follow=true";
+    let answer = server.remote(Some(&admin), Method::GET, path, "").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "log_unreadable"));
+    assert_eq!(answer.headers["connection"], "close");
+}

@@ -1,9 +1,12 @@
 //! Login, what a cookie is worth, and how a session ends.
 
+use std::{fs, path::Path};
+
 use etl_shared::api::{Role, Session};
 use hyper::{Method, header};
 
 use super::{fleet::synthetic, server::Server};
+use crate::api::jwt::tests::platform::{Rsa, hs256, now};
 
 const SESSION: &str = "/api/v1/session";
 const OWN: &str = "/api/v1/admin/workers/action";
@@ -103,4 +106,69 @@ async fn a_cookie_that_was_planted_before_the_login_is_worth_nothing_after_it() 
     assert_eq!(server.with(&[("cookie", &both)], Method::GET, SESSION, "").await.code(), "session_expired");
     let foreign = [("origin", "http://evil.example")];
     assert_eq!(server.with(&foreign, Method::POST, SESSION, &body).await.code(), "origin_foreign");
+}
+
+#[tokio::test]
+async fn nobody_logs_in_as_often_as_a_program_can() {
+    let server = Server::start(synthetic(1));
+    let token = server.token(Role::Viewer, Some(1)).await.token;
+    let other = server.token(Role::Viewer, Some(1)).await.token;
+    for _ in 0..30 {
+        server.login(&token).await;
+    }
+    let body = serde_json::json!({ "token": token }).to_string();
+    let answer = server.remote(None, Method::POST, SESSION, &body).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (429, "too_many_logins"));
+    assert!(answer.headers.contains_key(header::RETRY_AFTER));
+    server.login(&other).await;
+}
+
+fn alice() -> String {
+    format!(r#"{{"iss":"platform","aud":"etl","exp":{},"sub":"alice","is_admin":true}}"#, now() + 600)
+}
+
+/// A server that believes what is signed with the keys in this file, with the sessions of an earlier one.
+fn believing(setting: &str, keys: &Path, earlier: Option<&Server>) -> Server {
+    let text = format!("[jwt]\n{setting} = {keys:?}\nissuer = \"platform\"\naudience = \"etl\"");
+    Server::start_with(synthetic(1), |context| {
+        context.auth = toml::from_str(&text).unwrap();
+        if let Some(earlier) = earlier {
+            context.runtime.state_directory.clone_from(&earlier.runtime.state_directory);
+        }
+    })
+}
+
+/// Whether a session that was begun with this token is one after a restart, with these keys instead of those where some are given.
+async fn outlives(setting: &str, keys: &Path, token: &str, new_keys: Option<&[u8]>) -> bool {
+    let first = believing(setting, keys, None);
+    let (cookie, session) = first.login(token).await;
+    assert_eq!(session.actor, "jwt alice");
+    if let Some(new_keys) = new_keys {
+        fs::write(keys, new_keys).unwrap();
+    }
+    let second = believing(setting, keys, Some(&first));
+    let answer = second.with(&[("cookie", &cookie)], Method::GET, SESSION, "").await;
+    answer.status == 200 || answer.code() != "session_expired"
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_secret_that_its_token_was_signed_with() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), [b'k'; 32]).unwrap();
+    let token = hs256(&[b'k'; 32], r#"{"alg":"HS256"}"#, &alice());
+    assert!(outlives("secret_file", file.path(), &token, None).await);
+    assert!(!outlives("secret_file", file.path(), &token, Some(&[b'n'; 32])).await);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_the_platform_withdraws_the_key_of_its_token() {
+    let (old, new) = (Rsa::new(2048), Rsa::new(2048));
+    let set = |keys: &[serde_json::Value]| serde_json::json!({ "keys": keys }).to_string().into_bytes();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), set(&[old.jwk("1")])).unwrap();
+    let token = old.rs256(r#"{"alg":"RS256","kid":"1"}"#, &alice());
+    let both = set(&[old.jwk("1"), new.jwk("2")]);
+    assert!(outlives("jwks_file", file.path(), &token, Some(&both)).await);
+    // The name alone is not the key.
+    assert!(!outlives("jwks_file", file.path(), &token, Some(&set(&[new.jwk("1")]))).await);
 }

@@ -32,13 +32,13 @@ pub(in crate::api) fn hs256(secret: &[u8], header: &str, claims: &str) -> String
 }
 
 /// A key pair with its PEM.
-pub(super) struct Rsa {
+pub(in crate::api) struct Rsa {
     pair: KeyPair,
     pub(super) public_pem: Vec<u8>,
 }
 
 impl Rsa {
-    pub(super) fn new(bits: u32) -> Self {
+    pub(in crate::api) fn new(bits: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key.pem");
         let run = |arguments: &[&str]| {
@@ -53,14 +53,14 @@ impl Rsa {
         Self { pair: KeyPair::from_pkcs8(&pkcs8).unwrap(), public_pem }
     }
 
-    pub(super) fn rs256(&self, header: &str, claims: &str) -> String {
+    pub(in crate::api) fn rs256(&self, header: &str, claims: &str) -> String {
         let message = message(header, claims);
         let mut signed = vec![0; self.pair.public().modulus_len()];
         self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signed).unwrap();
         format!("{message}.{}", encode(signed))
     }
 
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(in crate::api) fn jwk(&self, kid: &str) -> Value {
         let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(self.pair.public());
         json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": encode(n), "e": encode(e) })
     }

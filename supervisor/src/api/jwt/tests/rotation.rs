@@ -82,6 +82,9 @@ async fn a_new_key_is_found_when_somebody_needs_it_and_an_old_one_forgotten() {
     let publisher = Publisher::start(Some(set(&[first.jwk("1")]))).await;
     let jwts = publisher.jwts();
     assert!(outcome(&jwts, &first, "1").await.starts_with("alice "), "the first request waits for the first keys");
+    let signed = first.rs256(&header("1"), &claims(&json!({ "aud": "etl" })));
+    let key = jwts.subject(&signed).await.unwrap().key;
+    assert!(jwts.trusts(&key));
     assert_eq!(outcome(&jwts, &second, "1").await, "this token's signature is wrong");
     publisher.publish(Some(set(&[second.jwk("2")])));
     let began = Instant::now();
@@ -95,6 +98,7 @@ async fn a_new_key_is_found_when_somebody_needs_it_and_an_old_one_forgotten() {
     });
     found.await.expect("the new key is not found");
     assert_eq!(outcome(&jwts, &first, "1").await, UNKNOWN);
+    assert!(!jwts.trusts(&key), "who was let in with it before is let in no more");
     assert!(publisher.asked.load(Ordering::Relaxed) <= 3, "however often it was missed");
 }
 
