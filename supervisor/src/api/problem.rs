@@ -101,7 +101,7 @@ impl IntoResponses for Refusals {
             ("409", "It does not fit how things stand"),
             ("412", "Somebody else has changed it meanwhile"),
             ("413", "The body is too large"),
-            ("429", "Too many invalid tokens have come from there; `Retry-After` says when to try again"),
+            ("429", "Too many invalid tokens or too many logins; `Retry-After` says when to try again"),
             ("500", "Something failed that should not; the log says more"),
             ("503", "Something that is needed does not answer now; try again"),
         ];
