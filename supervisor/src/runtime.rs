@@ -15,6 +15,7 @@ mod lock;
 mod log_watch;
 mod news;
 pub mod overrides;
+mod reason;
 mod recorder;
 mod roster;
 pub mod sample;

@@ -78,8 +78,8 @@ macro_rules! served {
         paste! {
             Router::new()$(.route(
                 &$module::[<__path_ $handler>]::path(),
-                of::<$module::[<__path_ $handler>], _, _>($module::$handler)
-                    $(.merge(of::<$other_module::[<__path_ $other>], _, _>($other_module::$other)))*,
+                of::<$module::[<__path_ $handler>], _, _>(&$module::$handler)
+                    $(.merge(of::<$other_module::[<__path_ $other>], _, _>(&$other_module::$other)))*,
             ))+
         }
     };
@@ -93,7 +93,7 @@ macro_rules! described {
 }
 
 /// A handler at the methods of its description.
-fn of<P, H, T>(handler: H) -> MethodRouter<Arc<Api>>
+fn of<P, H, T>(handler: &H) -> MethodRouter<Arc<Api>>
 where
     P: Path,
     H: axum::handler::Handler<T, Arc<Api>>,

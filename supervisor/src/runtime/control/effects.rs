@@ -16,7 +16,7 @@ use crate::{
         protocol::{Request, Scope},
     },
     lifecycle::{Death, Effect, Event, SpawnTrouble, StopSignal},
-    runtime::board::reason,
+    runtime::reason::reason,
 };
 
 impl Control {
