@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use etl_shared::api::{AuditResult, Role};
 use hyper::Method;
-use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
+use tokio::{io::AsyncWriteExt, net::UnixStream, sync::mpsc, time::timeout};
 
 use super::{fleet::synthetic, server::Server};
 use crate::{
@@ -18,20 +18,25 @@ fn server() -> (Server, Heard) {
     (Server::start_with(synthetic(2), |context| context.audit = log), heard)
 }
 
-#[tokio::test]
-async fn who_hangs_up_before_the_answer_leaves_an_entry_all_the_same() {
-    let (log, mut heard) = heard::log();
+/// A server with an order that waits for its answer, the client that has sent it, and what the audit log hears.
+async fn ordered(path: &str, id: &str, body: &str) -> (Server, Heard, UnixStream, Order) {
+    let (log, heard) = heard::log();
     let (orders, mut taken) = mpsc::channel(8);
     let server = Server::start_with(synthetic(1), |context| {
         context.audit = log;
         context.handle = Handle::new(orders, Arc::new(ArcSwap::from_pointee(synthetic(1))));
     });
     let mut client = server.unix().await;
-    let body = r#"{"action":"stop"}"#;
-    let request =
-        "POST /api/v1/admin/workers/control HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hung-up\r\nContent-Length";
-    client.write_all(format!("{request}: {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
+    let head = format!("POST /api/v1/admin/workers/{path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: {id}");
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    client.write_all(request.as_bytes()).await.unwrap();
     let order = timeout(Duration::from_secs(20), taken.recv()).await.unwrap().unwrap();
+    (server, heard, client, order)
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_answer_leaves_an_entry_all_the_same() {
+    let (_server, mut heard, client, order) = ordered("control", "hung-up", r#"{"action":"stop"}"#).await;
     let Order::Control { mut answer, .. } = order else { panic!("another order") };
     drop(client);
     // Nobody gives up waiting for it because of that; were it so, it would be at once.
@@ -45,19 +50,9 @@ async fn who_hangs_up_before_the_answer_leaves_an_entry_all_the_same() {
 
 #[tokio::test]
 async fn what_a_stop_of_the_supervisor_interrupts_leaves_an_entry() {
-    let (log, mut heard) = heard::log();
-    let (orders, mut taken) = mpsc::channel(8);
-    let server = Server::start_with(synthetic(1), |context| {
-        context.audit = log;
-        context.handle = Handle::new(orders, Arc::new(ArcSwap::from_pointee(synthetic(1))));
-    });
-    let mut client = server.unix().await;
-    let body = r#"{"action":"stop","tenant_id":1}"#;
-    let request = "POST /api/v1/admin/workers/tenant/control HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: interrupted";
-    let request = format!("{request}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    client.write_all(request.as_bytes()).await.unwrap();
     // It is never answered.
-    let _order = timeout(Duration::from_secs(20), taken.recv()).await.unwrap().unwrap();
+    let (server, mut heard, _client, _order) =
+        ordered("tenant/control", "interrupted", r#"{"action":"stop","tenant_id":1}"#).await;
     timeout(Duration::from_secs(20), server.serving.stop()).await.expect("does not stop");
     // Nothing comes any more: the log is flushed now.
     let entry = heard.next_now().expect("there is no entry");
