@@ -21,14 +21,14 @@ fn server() -> (Server, Heard) {
 /// A server with an order that waits for its answer, the client that has sent it, and what the audit log hears.
 async fn ordered(path: &str, id: &str, body: &str) -> (Server, Heard, UnixStream, Order) {
     let (log, heard) = heard::log();
-    let (orders, mut taken) = mpsc::channel(8);
+    let (sender, mut taken) = mpsc::channel(8);
     let server = Server::start_with(synthetic(1), |context| {
         context.audit = log;
-        context.handle = Handle::new(orders, Arc::new(ArcSwap::from_pointee(synthetic(1))));
+        context.handle = Handle::new(sender, Arc::new(ArcSwap::from_pointee(synthetic(1))));
     });
     let mut client = server.unix().await;
-    let head = format!("POST /api/v1/admin/workers/{path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: {id}");
-    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let start = format!("POST /api/v1/admin/workers/{path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: {id}");
+    let request = format!("{start}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     client.write_all(request.as_bytes()).await.unwrap();
     let order = timeout(Duration::from_secs(20), taken.recv()).await.unwrap().unwrap();
     (server, heard, client, order)
